@@ -1,0 +1,1 @@
+"""How answers are served: the classifier service. Never imports Dagster or an asset group."""

@@ -1,0 +1,1 @@
+"""How the platform is carried: one machine under a supervisor, containers, Kubernetes."""

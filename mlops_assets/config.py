@@ -1,0 +1,234 @@
+"""Typed settings: ``configs/*.yaml``, then a profile, then ``MLOPS__SECTION__KEY`` variables."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, ClassVar, Final, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.contracts.pixels import PixelSpec
+
+PROJECT_ROOT: Final = Path(__file__).resolve().parent.parent
+PROFILE_VARIABLE: Final = "MLOPS_PROFILE"
+CONFIG_VARIABLE: Final = "MLOPS_CONFIG_DIR"
+HOME_VARIABLE: Final = "PLATFORM_HOME"
+
+
+class ConfigError(PlatformError):
+    """A setting is wrong; the message says which, where and why, in one line."""
+
+
+class Section(BaseModel):
+    """A part of the settings; unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SplitShares(Section):
+    """Shares of the images that are hashed to validation and test; the rest is training."""
+
+    validation: float = Field(0.1, ge=0, lt=1)
+    test: float = Field(0.1, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _leaves_training(self) -> SplitShares:
+        if self.validation + self.test >= 1:
+            raise ValueError("validation + test must leave a share for training")
+        return self
+
+
+class DatasetSettings(Section):
+    """Where images come from and what shape they are given."""
+
+    source: Literal["torchvision", "image_folder"] = "torchvision"
+    name: Literal["FashionMNIST", "MNIST", "CIFAR10"] = "FashionMNIST"
+    root: Path = Path("data")
+    batch: str = Field("initial", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    limit: int | None = Field(None, gt=0, description="most images of the official training part")
+    pixels: PixelSpec = PixelSpec(height=28, width=28, channels=1)
+    split: SplitShares = SplitShares()
+
+    @property
+    def path(self) -> Path:
+        """``root``, absolute; a relative one is taken from the project's folder."""
+        return self.root if self.root.is_absolute() else PROJECT_ROOT / self.root
+
+
+class ValidationSettings(Section):
+    """Limits of the image inspection and of the blocking checks."""
+
+    min_side: int = Field(8, gt=0)
+    max_pixels: int = Field(50_000_000, gt=0)
+    blank_std: float = Field(1.0, ge=0, description="standard deviation of pixels, 0-255")
+    max_quarantined_share: float = Field(0.05, ge=0, le=1)
+    min_images_per_class: int = Field(5, ge=1)
+    max_class_ratio: float = Field(100.0, ge=1)
+
+
+class FeatureSettings(Section):
+    """The fixed backbone whose embeddings do not change when the model does."""
+
+    backbone: str = "test_byobnet"
+    pretrained: bool = False
+    batch_size: int = Field(512, gt=0)
+
+
+class TrainingSettings(Section):
+    """One training run. ``model`` is any timm architecture; ``model_args`` go to it as they are."""
+
+    model: str = "resnet18"
+    model_args: dict[str, Any] = Field(default_factory=dict)
+    pretrained: bool = False
+    input_size: int | None = Field(None, gt=0, description="side the program enlarges to")
+    epochs: int = Field(12, gt=0)
+    batch_size: int = Field(128, gt=1)
+    accumulate: int = Field(1, ge=1)
+    optimizer: str = "adamw"
+    learning_rate: float = Field(0.004, gt=0)
+    weight_decay: float = Field(0.02, ge=0)
+    scheduler: str = "cosine"
+    warmup_share: float = Field(0.2, ge=0, lt=1)
+    label_smoothing: float = Field(0.05, ge=0, lt=1)
+    ema_decay: float = Field(0.998, ge=0, lt=1)
+    flip: bool = True
+    shift: int = Field(2, ge=0, description="largest random translation, in pixels")
+    erase: float = Field(0.0, ge=0, le=1, description="share of batches with random erasing")
+    early_stop_epochs: int | None = Field(None, gt=0)
+    checkpoint_epochs: int = Field(1, gt=0)
+    seed: int = Field(0, ge=0)
+    threads: int = Field(2, gt=0)
+    device: Literal["cpu", "cuda", "auto"] = "auto"
+    amp: Literal["off", "bf16"] = "off"
+    channels_last: bool = True
+    compile: bool = False
+    deterministic: bool = True
+
+
+class GateSettings(Section):
+    """What a candidate must show before it may serve."""
+
+    min_accuracy: float = Field(0.85, ge=0, le=1)
+    alpha: float = Field(0.05, gt=0, lt=1)
+    slice_margin: float = Field(0.02, ge=0, le=1)
+    min_slice_rows: int = Field(100, gt=0)
+    bootstrap_rounds: int = Field(1000, ge=100)
+    max_parity_error: float = Field(1e-4, gt=0)
+
+
+class DriftSettings(Section):
+    """The window that is compared with the reference, and the budget for false alarms."""
+
+    min_window: int = Field(100, gt=0)
+    max_window: int = Field(2000, gt=0)
+    alpha: float = Field(0.01, gt=0, lt=1)
+    watch_alpha: float = Field(0.05, gt=0, lt=1)
+    cooldown_hours: float = Field(24.0, ge=0)
+    sensor_seconds: int = Field(10, gt=0)
+
+
+class ReleaseSettings(Section):
+    """Names under which models are registered and served."""
+
+    model_name: str = Field("classifier", pattern=r"^[a-z0-9][a-z0-9-]*$")
+    experiment: str = "mlops-assets"
+
+
+class PlatformSettings(Section):
+    """Loopback ports of the one-machine platform; 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    dagster_port: int = Field(3000, ge=0, le=65535)
+    code_port: int = Field(3001, ge=0, le=65535)
+    mlflow_port: int = Field(5000, ge=0, le=65535)
+    service_port: int = Field(8000, ge=0, le=65535)
+    start_seconds: float = Field(120.0, gt=0)
+
+
+class Settings(BaseSettings):
+    """Every setting of the platform, frozen."""
+
+    model_config = SettingsConfigDict(
+        frozen=True, extra="forbid", env_prefix="MLOPS__", env_nested_delimiter="__"
+    )
+    layers: ClassVar[dict[str, Any]] = {}
+
+    profile: str = "default"
+    home: Path = Path(".platform")
+    dataset: DatasetSettings = DatasetSettings()
+    validation: ValidationSettings = ValidationSettings()
+    features: FeatureSettings = FeatureSettings()
+    training: TrainingSettings = TrainingSettings()
+    gate: GateSettings = GateSettings()
+    drift: DriftSettings = DriftSettings()
+    release: ReleaseSettings = ReleaseSettings()
+    platform: PlatformSettings = PlatformSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource, dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Variables win over the YAML layers, which come in as init arguments."""
+        return (env_settings, init_settings)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        loaded = yaml.safe_load(path.read_text())
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no {path}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if loaded is None:
+        return {}
+    if not isinstance(loaded, dict):
+        raise ConfigError(f"{path} must hold keys and values, not a {type(loaded).__name__}")
+    return loaded
+
+
+def _merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        nested = isinstance(below, dict) and isinstance(value, dict) and key != "model_args"
+        merged[key] = _merge(below, value) if nested and isinstance(below, dict) else value
+    return merged
+
+
+def _explain(error: ValidationError, where: str) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"{where}: unknown key `{key}`; see configs/ for the keys there are"
+    return f"{where}: `{key}`: {first['msg']} (got {first.get('input')!r})"
+
+
+def load_settings(profile: str | None = None, *, config_dir: Path | None = None) -> Settings:
+    """Read the settings of one profile.
+
+    Each ``configs/<section>.yaml`` gives a section; ``configs/profiles/<profile>.yaml`` lies over
+    them; environment variables such as ``MLOPS__TRAINING__EPOCHS=3`` lie over both.
+
+    Raises:
+        ConfigError: a missing file, an unknown key, or a value that does not fit.
+    """
+    folder = config_dir or Path(os.environ.get(CONFIG_VARIABLE, PROJECT_ROOT / "configs"))
+    name = profile or os.environ.get(PROFILE_VARIABLE, "default")
+    layers: dict[str, Any] = {path.stem: _read_yaml(path) for path in sorted(folder.glob("*.yaml"))}
+    profile_path = folder / "profiles" / f"{name}.yaml"
+    if not profile_path.is_file():
+        known = ", ".join(sorted(path.stem for path in profile_path.parent.glob("*.yaml")))
+        raise ConfigError(f"there is no profile `{name}` in {profile_path.parent}; known: {known}")
+    layers = _merge(layers, _read_yaml(profile_path))
+    home = Path(os.environ.get(HOME_VARIABLE, PROJECT_ROOT / ".platform")).absolute()
+    try:
+        return Settings(**{**layers, "profile": name, "home": home})
+    except ValidationError as error:
+        where = f"configs in {folder} with profile `{name}`"
+        raise ConfigError(_explain(error, where)) from error

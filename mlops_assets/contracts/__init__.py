@@ -1,0 +1,1 @@
+"""Schemas that cross a wall. Nothing here imports Dagster or torch."""

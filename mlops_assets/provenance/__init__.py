@@ -1,0 +1,1 @@
+"""Content hashes, Merkle trees and provenance records: the ground under every receipt."""

@@ -1,0 +1,1 @@
+"""Where things live: clients of the stores, databases and logs that the platform keeps."""

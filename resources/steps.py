@@ -1,0 +1,243 @@
+"""One step of the graph: pin inputs once, build in a scratch folder, commit, move the reference."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.contracts.summary import Summary
+from mlops_assets.provenance.environment import read_code_state, read_hardware
+from mlops_assets.provenance.hashing import (
+    canonical_json,
+    digest_files,
+    sha256_bytes,
+    sha256_json,
+    source_sha256,
+    tree_version,
+)
+from mlops_assets.provenance.record import InputRef, ProvenanceRecord
+from resources.store import ArtifactStore, DamagedArtifact, MissingArtifact
+
+GROUPS = ("raw", "validated", "features", "models", "releases", "monitoring")
+COMMON_SOURCES = ("mlops_assets/contracts", "mlops_assets/provenance", "resources/steps.py")
+Reading = Literal["one", "same-partition", "every-partition", "optional"]
+
+
+class StorageFull(PlatformError):
+    """The disk has no room for an artifact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What a step reads and makes. ``config`` is the part of the settings that it depends on."""
+
+    group: str
+    outputs: tuple[str, ...]
+    inputs: Mapping[str, Reading] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    threads: int = 1
+    device: str = "cpu"
+
+    def sources(self) -> tuple[str, ...]:
+        """Code that can change the result: the step's group and every group to its left."""
+        groups = GROUPS[: GROUPS.index(self.group) + 1]
+        return (*COMMON_SOURCES, *(f"mlops_assets/{group}" for group in groups))
+
+
+@dataclass(slots=True)
+class Workspace:
+    """What a build function is given: pinned inputs to read, folders to fill."""
+
+    store: ArtifactStore
+    partition: str | None
+    run_id: str
+    pins: dict[str, list[InputRef]]
+    folder: Path
+    step_key: str
+    summaries: dict[str, Summary] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def read(self, asset: str) -> Path:
+        """Folder of the single pinned version of an input.
+
+        Raises:
+            MissingArtifact: the input has no version, or several.
+        """
+        if len(self.pins[asset]) != 1:
+            raise MissingArtifact(f"`{asset}` is pinned to {len(self.pins[asset])} versions, not 1")
+        return self.store.path(self.pins[asset][0])
+
+    def read_optional(self, asset: str) -> Path | None:
+        """Like ``read``, or None when the optional input has no version yet."""
+        return self.read(asset) if self.pins[asset] else None
+
+    def read_every(self, asset: str) -> dict[str, Path]:
+        """Partition key to folder, for each pinned partition of an input."""
+        return {str(ref.partition): self.store.path(ref) for ref in self.pins[asset]}
+
+    def out(self, asset: str) -> Path:
+        """The folder to fill for one output."""
+        folder = self.folder / asset
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def summary(self, asset: str) -> Summary:
+        """The summary of one output, to be filled."""
+        return self.summaries.setdefault(asset, Summary())
+
+    def use_merkle_version(self, asset: str, root: str) -> None:
+        """Give an output the Merkle root over its rows as version, in place of the tree hash."""
+        self.versions[asset] = root
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """One materialized output."""
+
+    ref: InputRef
+    record: ProvenanceRecord
+    summary: Summary
+    reused: bool
+
+
+def pin_inputs(
+    store: ArtifactStore, inputs: Mapping[str, Reading], partition: str | None
+) -> dict[str, list[InputRef]]:
+    """Resolve and verify every input, once.
+
+    Raises:
+        MissingArtifact: a required input has no version.
+        DamagedArtifact: an input's bytes are not what its hash names.
+    """
+    pins: dict[str, list[InputRef]] = {}
+    for asset, reading in inputs.items():
+        if reading == "every-partition":
+            pins[asset] = store.pin_all(asset)
+            if not pins[asset]:
+                raise MissingArtifact(f"`{asset}` has no partition yet; materialize one first")
+        elif reading == "optional":
+            ref = store.current(asset)
+            pins[asset] = [] if ref is None else [ref]
+        else:
+            pins[asset] = [store.pin(asset, partition if reading == "same-partition" else None)]
+        for ref in pins[asset]:
+            store.verify(ref)
+    return pins
+
+
+def _recalled(store: ArtifactStore, step_key: str, partition: str | None) -> list[StepResult]:
+    results: list[StepResult] = []
+    for asset, (version, record_sha256) in (store.recall(step_key) or {}).items():
+        ref = InputRef(asset=asset, partition=partition, version=version)
+        try:
+            store.verify(ref)
+        except (MissingArtifact, DamagedArtifact):
+            return []
+        record = store.record(asset, record_sha256)
+        results.append(StepResult(ref, record, store.summary(ref), reused=True))
+    return results
+
+
+def run_step(
+    store: ArtifactStore,
+    step: Step,
+    build: Callable[[Workspace], None],
+    *,
+    project_root: Path,
+    run_id: str,
+    partition: str | None = None,
+    finalize: Callable[[StepResult], None] | None = None,
+) -> list[StepResult]:
+    """Materialize a step's outputs, or reuse what the same inputs, code and config gave before.
+
+    ``finalize`` runs after a commit and before the reference moves (DVC tracking).
+
+    Raises:
+        MissingArtifact, DamagedArtifact: see ``pin_inputs``.
+        StorageFull: the disk is full; nothing current has changed.
+    """
+    code = read_code_state(project_root)
+    pins = pin_inputs(store, step.inputs, partition)
+    refs = sorted((ref for each in pins.values() for ref in each), key=lambda ref: str(ref))
+    hardware = asdict(read_hardware(threads=step.threads, device=step.device))
+    config = dict(step.config)
+    facts: dict[str, Any] = {
+        "source_sha256": source_sha256(project_root, step.sources()),
+        "lock_sha256": code.lock_sha256, "config_sha256": sha256_json(config),
+        "seed": step.seed, "hardware": hardware,
+    }
+    step_key = sha256_json({
+        "outputs": step.outputs, "partition": partition, **facts,
+        "inputs": [ref.model_dump() for ref in refs],
+    })
+    results = _recalled(store, step_key, partition)
+    if not results:
+        results = _build(
+            store, step, build,
+            pins=pins, run_id=run_id, partition=partition, step_key=step_key,
+            facts={
+                **facts, "inputs": refs, "config": config, "code_commit": code.commit,
+                "code_dirty": code.dirty, "dagster_run_id": run_id, "step_key": step_key,
+            },
+        )
+    for result in results:
+        if finalize is not None:
+            finalize(result)
+        store.set_current(result.ref)
+    if not results[0].reused:
+        store.remember(
+            step_key, {each.ref.asset: (each.ref.version, each.record.sha256) for each in results}
+        )
+    return results
+
+
+def _build(
+    store: ArtifactStore,
+    step: Step,
+    build: Callable[[Workspace], None],
+    *,
+    pins: dict[str, list[InputRef]],
+    run_id: str,
+    partition: str | None,
+    step_key: str,
+    facts: Mapping[str, Any],
+) -> list[StepResult]:
+    with store.scratch() as folder:
+        work = Workspace(store, partition, run_id, pins, folder, step_key)
+        try:
+            build(work)
+            return [_commit(work, asset, facts) for asset in step.outputs]
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            free = shutil.disk_usage(store.root).free
+            raise StorageFull(
+                f"no room in {store.root} for `{step.outputs[0]}` ({free >> 20} MiB free); free "
+                "some space or set PLATFORM_HOME to a larger disk; nothing has changed"
+            ) from error
+
+
+def _commit(work: Workspace, asset: str, facts: Mapping[str, Any]) -> StepResult:
+    files: Mapping[str, str] = digest_files(work.out(asset))
+    summary = work.summary(asset)
+    sequence: Sequence[InputRef] = facts["inputs"]
+    record = ProvenanceRecord(
+        asset=asset,
+        partition=work.partition,
+        version=work.versions.get(asset) or tree_version(files),
+        rule="merkle-rows-v1" if asset in work.versions else "tree-v1",
+        files=dict(files),
+        summary_sha256=sha256_bytes(canonical_json(summary.model_dump(mode="json"))),
+        created_at=datetime.now(UTC),
+        **{**facts, "inputs": list(sequence)},
+    )
+    work.store.commit(work.out(asset), record, summary)
+    ref = InputRef(asset=asset, partition=work.partition, version=record.version)
+    return StepResult(ref, record, summary, reused=False)

@@ -1,0 +1,208 @@
+"""The artifact store: immutable, content-addressed folders and references to the current ones.
+
+``<root>/<asset>/<version>/`` holds content, ``provenance.json`` and ``summary.json``;
+``<root>/<asset>/refs/<partition>.json`` names the current version;
+``<root>/<asset>/records/<sha256>.json`` keeps the record of every materialization.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, unquote
+
+import psutil
+
+from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.contracts.summary import Summary
+from mlops_assets.provenance.hashing import (
+    RECORD_FILE,
+    SUMMARY_FILE,
+    canonical_json,
+    digest_files,
+    sha256_file,
+)
+from mlops_assets.provenance.record import (
+    DamagedRecord,
+    InputRef,
+    ProvenanceRecord,
+    read_record,
+)
+from resources.durable import sync_folder, sync_tree, write_bytes
+
+UNPARTITIONED: Final = "_"
+Steps = dict[str, tuple[str, str]]
+
+
+class MissingArtifact(PlatformError):
+    """An asset has no version yet, or a named version is not in the store."""
+
+
+class DamagedArtifact(PlatformError):
+    """Stored bytes are not those that their hash names."""
+
+
+def _reference_name(partition: str | None) -> str:
+    return UNPARTITIONED if partition is None else "p-" + quote(partition, safe="")
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactStore:
+    """Reads and writes artifacts below ``root``."""
+
+    root: Path
+
+    def path(self, ref: InputRef) -> Path:
+        """Folder of one version."""
+        return self.root / ref.asset / ref.version
+
+    def current(self, asset: str, partition: str | None = None) -> InputRef | None:
+        """The version that is current now, or None when the asset was never materialized.
+
+        Raises:
+            DamagedArtifact: the reference is not readable.
+        """
+        path = self.root / asset / "refs" / f"{_reference_name(partition)}.json"
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        try:
+            version = json.loads(content)["version"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise DamagedArtifact(
+                f"{path} is damaged; materialize `{asset}` again to write it anew"
+            ) from error
+        return InputRef(asset=asset, partition=partition, version=version)
+
+    def pin(self, asset: str, partition: str | None = None) -> InputRef:
+        """Resolve an input once; what the reference says later does not matter.
+
+        Raises:
+            MissingArtifact: never materialized.
+        """
+        ref = self.current(asset, partition)
+        if ref is None:
+            of = "" if partition is None else f" (partition `{partition}`)"
+            raise MissingArtifact(f"`{asset}`{of} is not materialized yet; materialize it first")
+        return ref
+
+    def pin_all(self, asset: str) -> list[InputRef]:
+        """The current version of every partition, in the order of the partition keys."""
+        partitions = sorted(
+            unquote(path.stem.removeprefix("p-"))
+            for path in (self.root / asset / "refs").glob("p-*.json")
+        )
+        return [self.pin(asset, partition) for partition in partitions]
+
+    def set_current(self, ref: InputRef) -> None:
+        """Make a version the current one, atomically.
+
+        Raises:
+            MissingArtifact: the store does not hold that version.
+        """
+        if not self.path(ref).is_dir():
+            raise MissingArtifact(f"`{ref.asset}` has no version {ref.version} in {self.root}")
+        path = self.root / ref.asset / "refs" / f"{_reference_name(ref.partition)}.json"
+        write_bytes(path, canonical_json({"version": ref.version}))
+
+    def verify(self, ref: InputRef) -> ProvenanceRecord:
+        """Check every byte of one artifact against its record.
+
+        Raises:
+            MissingArtifact: no such version.
+            DamagedArtifact: the first file that does not match, by name.
+        """
+        folder = self.path(ref)
+        if not folder.is_dir():
+            raise MissingArtifact(f"`{ref.asset}` has no version {ref.version} in {self.root}")
+        try:
+            record = read_record(folder)
+        except DamagedRecord as error:
+            raise DamagedArtifact(str(error)) from error
+        if record.version != ref.version:
+            raise DamagedArtifact(f"{folder / RECORD_FILE} is of another version {record.version}")
+        found = digest_files(folder)
+        for name in sorted(record.files.keys() | found.keys()):
+            if record.files.get(name) != found.get(name):
+                raise DamagedArtifact(
+                    f"{folder / name} does not match its hash; delete {folder} and "
+                    f"materialize `{ref.asset}` again, or restore it with `dvc pull`"
+                )
+        summary = folder / SUMMARY_FILE
+        if not summary.is_file() or sha256_file(summary) != record.summary_sha256:
+            raise DamagedArtifact(f"{summary} does not match its hash")
+        return record
+
+    def summary(self, ref: InputRef) -> Summary:
+        """The summary beside an artifact."""
+        return Summary.model_validate_json((self.path(ref) / SUMMARY_FILE).read_bytes())
+
+    @contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A folder on the store's file system, removed at the end with what is left in it."""
+        base = self.root / ".tmp"
+        base.mkdir(parents=True, exist_ok=True)
+        for stale in base.iterdir():
+            if not psutil.pid_exists(int(stale.name.partition("-")[0])):
+                shutil.rmtree(stale, ignore_errors=True)
+        folder = base / f"{os.getpid()}-{secrets.token_hex(8)}"
+        folder.mkdir()
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def commit(self, folder: Path, record: ProvenanceRecord, summary: Summary) -> None:
+        """Move a finished folder into place with its record and summary.
+
+        A version that is there already is kept if whole and replaced if damaged. The reference
+        does not move: ``set_current`` does that.
+        """
+        asset = self.root / record.asset
+        asset.mkdir(parents=True, exist_ok=True)
+        ref = InputRef(asset=record.asset, partition=record.partition, version=record.version)
+        target = self.path(ref)
+        (folder / SUMMARY_FILE).write_bytes(canonical_json(summary.model_dump(mode="json")))
+        (folder / RECORD_FILE).write_bytes(record.to_bytes())
+        sync_tree(folder)
+        if target.exists():
+            try:
+                self.verify(ref)
+            except DamagedArtifact:
+                aside = self.root / ".damaged" / f"{record.asset}-{secrets.token_hex(4)}"
+                aside.parent.mkdir(exist_ok=True)
+                target.rename(aside)
+        if not target.exists():
+            folder.rename(target)
+            sync_folder(asset)
+        write_bytes(asset / "records" / f"{record.sha256}.json", record.to_bytes())
+
+    def remember(self, step_key: str, outputs: Steps) -> None:
+        """Keep what a step gave: asset to (version, record hash)."""
+        write_bytes(self.root / ".steps" / f"{step_key}.json", canonical_json(outputs))
+
+    def recall(self, step_key: str) -> Steps | None:
+        """What a step with this key gave before, or None."""
+        try:
+            content = (self.root / ".steps" / f"{step_key}.json").read_bytes()
+            return {asset: (pair[0], pair[1]) for asset, pair in json.loads(content).items()}
+        except FileNotFoundError:
+            return None
+        except (ValueError, IndexError, AttributeError) as error:
+            raise DamagedArtifact(
+                f"{self.root / '.steps' / step_key}.json is damaged; delete it"
+            ) from error
+
+    def record(self, asset: str, sha256: str) -> ProvenanceRecord:
+        """One materialization's record by its hash."""
+        return ProvenanceRecord.from_bytes(
+            (self.root / asset / "records" / f"{sha256}.json").read_bytes()
+        )
