@@ -50,6 +50,7 @@ class DatasetSettings(Section):
     root: Path = Path("data")
     batch: str = Field("initial", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     limit: int | None = Field(None, gt=0, description="most images of the official training part")
+    classes: tuple[str, ...] | None = Field(None, min_length=2, description="None: the source's")
     pixels: PixelSpec = PixelSpec(height=28, width=28, channels=1)
     split: SplitShares = SplitShares()
 
@@ -66,6 +67,7 @@ class ValidationSettings(Section):
     max_pixels: int = Field(50_000_000, gt=0)
     blank_std: float = Field(1.0, ge=0, description="standard deviation of pixels, 0-255")
     max_quarantined_share: float = Field(0.05, ge=0, le=1)
+    near_duplicate_rms: float = Field(2.0, ge=0, description="grey levels between thumbnails")
     min_images_per_class: int = Field(5, ge=1)
     max_class_ratio: float = Field(100.0, ge=1)
 
@@ -112,7 +114,7 @@ class TrainingSettings(Section):
 class GateSettings(Section):
     """What a candidate must show before it may serve."""
 
-    min_accuracy: float = Field(0.85, ge=0, le=1)
+    min_accuracy: float = Field(0.5, ge=0, lt=1, description="and above the largest class")
     alpha: float = Field(0.05, gt=0, lt=1)
     slice_margin: float = Field(0.02, ge=0, le=1)
     min_slice_rows: int = Field(100, gt=0)

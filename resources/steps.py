@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import errno
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
 from mlops_assets.contracts.errors import PlatformError
-from mlops_assets.contracts.summary import Summary
+from mlops_assets.contracts.summary import CheckOutcome, Summary
 from mlops_assets.provenance.environment import read_code_state, read_hardware
 from mlops_assets.provenance.hashing import (
     canonical_json,
@@ -26,7 +26,7 @@ from resources.store import ArtifactStore, DamagedArtifact, MissingArtifact
 
 GROUPS = ("raw", "validated", "features", "models", "releases", "monitoring")
 COMMON_SOURCES = ("mlops_assets/contracts", "mlops_assets/provenance", "resources/steps.py")
-Reading = Literal["one", "same-partition", "every-partition", "optional"]
+Reading = Literal["one", "same-partition", "every-partition", "optional", "ancestor"]
 
 
 class StorageFull(PlatformError):
@@ -35,20 +35,28 @@ class StorageFull(PlatformError):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a step reads and makes. ``config`` is the part of the settings that it depends on."""
+    """What a step reads and makes. ``config`` is the part of the settings that it depends on.
+
+    ``inputs`` maps an asset to how its version is found: the current one, that of the same
+    partition, those of all partitions, or ``ancestor``: those that the other inputs were made
+    from. ``pinned`` gives inputs whose version is known already, under names of their own.
+    ``packs`` names further sources (folders or files) that become part of an output.
+    """
 
     group: str
     outputs: tuple[str, ...]
     inputs: Mapping[str, Reading] = field(default_factory=dict)
+    pinned: Mapping[str, InputRef] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     threads: int = 1
     device: str = "cpu"
+    packs: tuple[str, ...] = ()
 
     def sources(self) -> tuple[str, ...]:
-        """Code that can change the result: the step's group and every group to its left."""
+        """Code that can change the result: the step's group, those to its left, what it packs."""
         groups = GROUPS[: GROUPS.index(self.group) + 1]
-        return (*COMMON_SOURCES, *(f"mlops_assets/{group}" for group in groups))
+        return (*COMMON_SOURCES, *(f"mlops_assets/{group}" for group in groups), *self.packs)
 
 
 @dataclass(slots=True)
@@ -82,6 +90,14 @@ class Workspace:
         """Partition key to folder, for each pinned partition of an input."""
         return {str(ref.partition): self.store.path(ref) for ref in self.pins[asset]}
 
+    def input_summary(self, asset: str) -> Summary:
+        """The summary beside the single pinned version of an input."""
+        return self.store.summary(self.pins[asset][0])
+
+    def verdicts(self, asset: str) -> dict[str, list[CheckOutcome]]:
+        """Partition key to check outcomes, for each pinned partition of an input."""
+        return {str(ref.partition): self.store.summary(ref).checks for ref in self.pins[asset]}
+
     def out(self, asset: str) -> Path:
         """The folder to fill for one output."""
         folder = self.folder / asset
@@ -107,8 +123,22 @@ class StepResult:
     reused: bool
 
 
+def find_ancestors(store: ArtifactStore, asset: str, refs: Iterable[InputRef]) -> list[InputRef]:
+    """The versions of ``asset`` that ``refs`` were made from, by their records, any depth up."""
+    found: set[InputRef] = set()
+    waiting, seen = list(refs), set(refs)
+    while waiting:
+        for parent in store.verify(waiting.pop()).inputs:
+            if parent.asset == asset:
+                found.add(parent)
+            elif parent not in seen:
+                seen.add(parent)
+                waiting.append(parent)
+    return sorted(found, key=str)
+
+
 def pin_inputs(
-    store: ArtifactStore, inputs: Mapping[str, Reading], partition: str | None
+    store: ArtifactStore, step: Step, partition: str | None
 ) -> dict[str, list[InputRef]]:
     """Resolve and verify every input, once.
 
@@ -116,8 +146,9 @@ def pin_inputs(
         MissingArtifact: a required input has no version.
         DamagedArtifact: an input's bytes are not what its hash names.
     """
-    pins: dict[str, list[InputRef]] = {}
-    for asset, reading in inputs.items():
+    pins: dict[str, list[InputRef]] = {name: [ref] for name, ref in step.pinned.items()}
+    ancestors = [asset for asset, reading in step.inputs.items() if reading == "ancestor"]
+    for asset, reading in step.inputs.items():
         if reading == "every-partition":
             pins[asset] = store.pin_all(asset)
             if not pins[asset]:
@@ -125,9 +156,12 @@ def pin_inputs(
         elif reading == "optional":
             ref = store.current(asset)
             pins[asset] = [] if ref is None else [ref]
-        else:
+        elif reading != "ancestor":
             pins[asset] = [store.pin(asset, partition if reading == "same-partition" else None)]
-        for ref in pins[asset]:
+    near = [ref for refs in pins.values() for ref in refs]
+    pins |= {asset: find_ancestors(store, asset, near) for asset in ancestors}
+    for refs in pins.values():
+        for ref in refs:
             store.verify(ref)
     return pins
 
@@ -164,7 +198,7 @@ def run_step(
         StorageFull: the disk is full; nothing current has changed.
     """
     code = read_code_state(project_root)
-    pins = pin_inputs(store, step.inputs, partition)
+    pins = pin_inputs(store, step, partition)
     refs = sorted((ref for each in pins.values() for ref in each), key=lambda ref: str(ref))
     hardware = asdict(read_hardware(threads=step.threads, device=step.device))
     config = dict(step.config)

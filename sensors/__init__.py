@@ -1,1 +1,1 @@
-"""When things change by themselves: each sensor reads an asset's verdict and requests a run."""
+"""When things change by themselves: sensors read an asset's verdict and request a run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,8 +69,6 @@ class ProvenanceRecord(BaseModel):
         Raises:
             DamagedRecord: the bytes are not exactly those that ``to_bytes`` gives.
         """
-        import json
-
         try:
             body = json.loads(content)
             body.pop("record_sha256")

@@ -1,0 +1,86 @@
+# Needs only Python 3.11 or newer, git and make. Every task does its own set-up.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+BOOT := .bootstrap
+VENV := .venv
+BIN := $(VENV)/bin
+UV = VIRTUAL_ENV=$(VENV) $(BOOT)/bin/uv
+STAMP := $(VENV)/.installed
+PACKAGES := mlops_assets resources sensors bentos deploy
+export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(VENV)/chromium/usr/bin:$(PATH)
+
+.PHONY: help setup demo up down status data test lint type fmt bench bench-train bench-data \
+	lock chromium clean
+
+help: ## List the tasks
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+
+$(BOOT)/bin/uv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"needs Python 3.11 or newer, and $(PYTHON) is {sys.version.split()[0]}; try make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(BOOT)
+	awk '/^uv==/ {p = 1} p {print} p && !/\\$$/ {exit}' requirements-dev.lock > $(BOOT)/uv.txt
+	$(BOOT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+		-r $(BOOT)/uv.txt
+
+$(STAMP): requirements-dev.lock pyproject.toml | $(BOOT)/bin/uv
+	test -x $(BIN)/python || $(BOOT)/bin/uv venv --quiet --python $(BOOT)/bin/python $(VENV)
+	$(UV) pip sync --quiet --require-hashes requirements-dev.lock
+	$(UV) pip install --quiet --no-deps -e .
+	touch $@
+
+setup: $(STAMP) ## Create .venv with the locked packages
+
+demo: $(STAMP) ## Raw images to a served, monitored model; leaves the platform running
+	@MLOPS_PROFILE=demo $(BIN)/mlops demo
+
+up: $(STAMP) ## Start the one-machine platform
+	@$(BIN)/mlops up
+
+down: $(STAMP) ## Stop it
+	@$(BIN)/mlops down
+
+status: $(STAMP) ## Show its programs and whether they are ready
+	@$(BIN)/mlops status
+
+data: $(STAMP) ## Fetch Fashion-MNIST, or check that it is there
+	@$(BIN)/mlops data fetch --dataset FashionMNIST
+
+test: data chromium ## The whole test suite
+	$(BIN)/python -m pytest
+
+lint: $(STAMP) ## Style, import laws, security
+	$(BIN)/ruff check
+	$(BIN)/lint-imports
+	$(BIN)/bandit -c pyproject.toml -q -r $(PACKAGES)
+
+type: $(STAMP) ## Static types
+	$(BIN)/mypy
+
+fmt: $(STAMP) ## Mend what the linter can mend
+	$(BIN)/ruff check --fix
+
+bench: bench-train bench-data ## Every benchmark
+
+bench-train: $(STAMP) ## Training speed
+	$(BIN)/python -m benchmarks.train
+
+bench-data: data ## Data reading speed
+	$(BIN)/python -m benchmarks.data
+
+lock: $(BOOT)/bin/uv ## Resolve the dependencies anew
+	$(BOOT)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url -p 3.11 \
+		pyproject.toml -o requirements.lock
+	$(BOOT)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url -p 3.11 \
+		--extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+chromium: $(STAMP) ## A browser for the tests of pages
+	@deploy/chromium.sh $(VENV)/chromium
+
+clean: ## Stop the platform and remove what was made, except data and the platform's home
+	@test ! -x $(BIN)/mlops || $(BIN)/mlops down
+	rm -rf $(VENV) $(BOOT) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +

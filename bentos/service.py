@@ -1,0 +1,119 @@
+"""The BentoML service: ``bentoml serve classifier:<version>``."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import os
+import signal
+import time
+from typing import Any, Final, cast
+
+import bentoml
+
+from bentos.app import create_app
+from bentos.edge import Edge
+from bentos.predictor import Predictor
+from bentos.problems import Problem
+from bentos.runtime import Runtime
+from bentos.settings import ServiceSettings, journal_dir, model_dir
+from mlops_assets.contracts.pixels import MAX_PIXELS
+from mlops_assets.contracts.prediction import Answer
+
+SETTINGS: Final = ServiceSettings()
+NATIVE_ROUTE: Final = "/predict"
+PARENT_SECONDS: Final = 1.0
+app: Final = create_app()
+logger = logging.getLogger("bentoml.serve")
+
+
+def bento_tag() -> str:
+    """``name:version`` of the bento this process serves, or ``dev`` from a working tree."""
+    context = bentoml.server_context
+    if context.bento_version in ("", "not available"):
+        return "dev"
+    return f"{context.bento_name}:{context.bento_version}"
+
+
+@bentoml.asgi_app(app, path="/")
+@bentoml.service(
+    name="classifier",
+    workers=1,
+    traffic={"timeout": 60},
+    metrics={"enabled": False},
+    logging={"access": {"enabled": False}},
+    tracing={"excluded_urls": "v1/predict"},
+    envs=[
+        {"name": "BENTOML_DO_NOT_TRACK", "value": "True"},
+        {"name": "OPENCV_IO_MAX_IMAGE_PIXELS", "value": str(MAX_PIXELS)},
+        {"name": "OPENCV_LOG_LEVEL", "value": "OFF"},
+    ],
+)
+class Classifier:
+    """Classifies images. ``POST /v1/predict`` is the fast way; ``/predict`` takes base64 JSON."""
+
+    def __init__(self) -> None:
+        """Load, warm and check the model before the first request is taken.
+
+        Raises:
+            ModelRefused: the model folder is incomplete, altered or computes something else.
+        """
+        runtime = Runtime(model_dir(), threads=SETTINGS.threads)
+        self._predictor = Predictor(
+            runtime, journal_dir=journal_dir(), bento_tag=bento_tag(), settings=SETTINGS
+        )
+        app.state.predictor = self._predictor
+        logger.info(
+            "Model %s ready: %d threads, golden error %.2g",
+            runtime.card.version,
+            runtime.threads,
+            runtime.golden_error,
+        )
+
+    @bentoml.api(route=NATIVE_ROUTE)  # type: ignore[untyped-decorator]
+    async def predict(self, image: str) -> Answer:
+        """Classify one image given as base64 text."""
+        started = time.perf_counter()
+        try:
+            return await self._predictor.predict(_from_base64(image), started=started)
+        except Problem as problem:
+            # BentoML sends a Response as it is; a raised error would lose its headers.
+            return problem.response()  # type: ignore[return-value]
+
+    @bentoml.on_startup  # type: ignore[untyped-decorator]
+    async def follow_server(self) -> None:
+        """Stop when the server process is gone: BentoML's workers would keep the port."""
+        if bentoml.server_context.worker_index is not None:
+            _stop_without(os.getppid())
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    async def close(self) -> None:
+        """Answer what runs, then close the journal."""
+        app.state.predictor = None
+        await self._predictor.close()
+
+    async def __is_ready__(self) -> bool:
+        """Whether ``/readyz`` is 200."""
+        return self._predictor.ready
+
+
+def _stop_without(parent: int) -> None:
+    if os.getppid() != parent:
+        logger.error("The server process %d is gone: stopping", parent)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return
+    asyncio.get_running_loop().call_later(PARENT_SECONDS, _stop_without, parent)
+
+
+def _from_base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError as error:
+        raise Problem(400, "malformed-base64", f"`image` is not base64: {error}") from error
+
+
+# The decorator made it a `Service`, which mypy can not know.
+cast("Any", Classifier).add_asgi_middleware(
+    Edge, json_path=NATIVE_ROUTE, max_json_bytes=SETTINGS.max_body_bytes * 4 // 3 + 1024
+)

@@ -1,0 +1,176 @@
+"""The programs of the one-machine platform and the files that configure them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from deploy.layout import Layout
+from deploy.ports import Ports
+from mlops_assets.config import PROJECT_ROOT, Settings
+
+CODE_LOCATION: Final = "mlops_assets"
+DEFINITIONS: Final = "mlops_assets.definitions"
+SERVICE: Final = "service"
+HOME_MARK: Final = "MLOPS_SUPERVISED_HOME"
+MAX_RUN_SECONDS: Final = 12 * 3600
+LOG_BYTES: Final = 10 << 20
+MAKE_VARIABLES: Final = ("MAKE", "MFLAGS")
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """One supervised process: its argument list and the address a person opens."""
+
+    name: str
+    command: tuple[str, ...]
+    url: str
+
+
+def make_programs(
+    settings: Settings, layout: Layout, ports: Ports, *, definitions: str = DEFINITIONS
+) -> tuple[Program, ...]:
+    """Every program, in the order of their start; the service comes when a model is released."""
+    python, scripts = sys.executable, Path(sys.executable).parent
+    host = settings.platform.host
+    web = f"http://{host}:{ports.dagster}"
+    workspace = str(layout.workspace)
+    return (
+        Program("code", (
+            str(scripts / "dagster"), "code-server", "start", "-m", definitions,
+            "-h", host, "-p", str(ports.code),
+        ), ""),
+        Program("mlflow", (
+            python, "-m", "deploy.mlflow_server",
+            "--backend-store-uri", f"sqlite:///{layout.mlflow / 'mlflow.db'}",
+            "--artifacts-destination", str(layout.mlflow / "artifacts"),
+            "--allowed-hosts", f"{host}:{ports.mlflow},localhost:{ports.mlflow}",
+            "--host", host, "--port", str(ports.mlflow),
+        ), f"http://{host}:{ports.mlflow}"),
+        Program("webserver", (
+            str(scripts / "dagster-webserver"), "-h", host, "-p", str(ports.dagster),
+            "-w", workspace, "--live-data-poll-rate", "2000",
+        ), web),
+        Program("daemon", (str(scripts / "dagster-daemon"), "run", "-w", workspace), ""),
+        Program(SERVICE, (
+            python, "-m", "deploy.serve", "--host", host, "--port", str(ports.service),
+        ), f"http://{host}:{ports.service}"),
+    )
+
+
+def make_environment(
+    settings: Settings, layout: Layout, ports: Ports, inherited: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """Variables of every program: the caller's, less those of ``make``, and the platform's own."""
+    kept = {key: value for key, value in inherited.items() if not key.startswith(MAKE_VARIABLES)}
+    scripts = str(Path(sys.executable).parent)
+    return {
+        **kept,
+        "PATH": f"{scripts}{os.pathsep}{kept.get('PATH', os.defpath)}",
+        "DAGSTER_HOME": str(layout.dagster),
+        "PLATFORM_HOME": str(layout.home),
+        HOME_MARK: str(layout.home),
+        "MLOPS_PROFILE": settings.profile,
+        "MLFLOW_TRACKING_URI": f"http://{settings.platform.host}:{ports.mlflow}",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+        "BENTOML_HOME": str(layout.bentoml),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "DO_NOT_TRACK": "1",
+        "GIT_PYTHON_REFRESH": "quiet",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _line(words: tuple[str, ...]) -> str:
+    """A command for supervisor, which expands ``%`` and splits as a shell does."""
+    return shlex.join(words).replace("%", "%%")
+
+
+def _path(path: Path) -> str:
+    return str(path).replace("%", "%%")
+
+
+def render_supervisor(layout: Layout, programs: tuple[Program, ...]) -> str:
+    """``supervisord.conf``. Nothing starts by itself: ``mlops up`` keeps the order."""
+    parts = [f"""\
+[unix_http_server]
+file={_path(layout.socket)}
+chmod=0600
+
+[supervisord]
+logfile={_path(layout.log("supervisord"))}
+logfile_maxbytes={LOG_BYTES}
+logfile_backups=2
+pidfile={_path(layout.run / "supervisord.pid")}
+childlogdir={_path(layout.logs)}
+directory={_path(PROJECT_ROOT)}
+identifier=mlops-assets
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+
+[supervisorctl]
+serverurl=unix://{_path(layout.socket)}
+"""]
+    parts += [f"""\
+[program:{program.name}]
+command={_line(program.command)}
+directory={_path(PROJECT_ROOT)}
+autostart=false
+autorestart=true
+startsecs=3
+startretries=2
+stopsignal=TERM
+stopwaitsecs=15
+stopasgroup=true
+killasgroup=true
+redirect_stderr=true
+stdout_logfile={_path(layout.log(program.name))}
+stdout_logfile_maxbytes={LOG_BYTES}
+stdout_logfile_backups=3
+""" for program in programs]
+    return "\n".join(parts)
+
+
+def render_dagster(layout: Layout) -> str:
+    """``dagster.yaml``: SQLite, no telemetry, one run queue, one training at a time."""
+    threads = {"use_threads": True, "num_workers": 4}
+    config: dict[str, Any] = {
+        "telemetry": {"enabled": False},
+        "nux": {"enabled": False},
+        "storage": {"sqlite": {"base_dir": str(layout.dagster / "storage")}},
+        "run_coordinator": {
+            "module": "dagster.core.run_coordinator", "class": "QueuedRunCoordinator",
+            "config": {"dequeue_interval_seconds": 1},
+        },
+        # Training takes the pool `gpu`; two at a time would share memory and slow each other.
+        "concurrency": {
+            "runs": {"max_concurrent_runs": 4},
+            "pools": {"default_limit": 1, "granularity": "op"},
+        },
+        "run_monitoring": {
+            "enabled": True, "poll_interval_seconds": 30, "start_timeout_seconds": 300,
+            "max_runtime_seconds": MAX_RUN_SECONDS, "free_slots_after_run_end_seconds": 5,
+        },
+        "run_retries": {"enabled": True, "max_retries": 0, "retry_on_asset_or_op_failure": False},
+        "sensors": threads,
+        "schedules": threads,
+        "retention": {
+            "sensor": {"purge_after_days": {"skipped": 7, "failure": 30, "success": 90}},
+            "schedule": {"purge_after_days": {"skipped": 7, "failure": 30, "success": 90}},
+        },
+    }
+    return yaml.safe_dump(config, sort_keys=False)
+
+
+def render_workspace(settings: Settings, ports: Ports) -> str:
+    """The workspace of webserver and daemon: both read the one running code server."""
+    server = {"host": settings.platform.host, "port": ports.code, "location_name": CODE_LOCATION}
+    return yaml.safe_dump({"load_from": [{"grpc_server": server}]}, sort_keys=False)

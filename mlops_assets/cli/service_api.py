@@ -1,0 +1,69 @@
+"""A client of the classifier service."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import httpx
+
+from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.contracts.pixels import sniff_format
+from mlops_assets.contracts.prediction import Answer
+
+REQUEST_SECONDS: Final = 30.0
+
+
+class ServiceError(PlatformError):
+    """The service does not answer, or refuses a request; the message says why."""
+
+
+class ServiceApi:
+    """One service; its methods may be called from several threads."""
+
+    def __init__(self, url: str, *, connections: int = 8) -> None:
+        self.url = url.rstrip("/")
+        limits = httpx.Limits(max_connections=connections)
+        self._client = httpx.Client(base_url=self.url, timeout=REQUEST_SECONDS, limits=limits)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def predict(self, content: bytes, *, name: str = "the image") -> Answer:
+        """Classify one encoded image.
+
+        Raises:
+            ServiceError: no image, no answer, or a refusal.
+        """
+        kind = sniff_format(content)
+        if kind is None:
+            raise ServiceError(f"{name} is not a PNG, JPEG, WebP, BMP, TIFF or GIF image")
+        body = self._send(name, "/v1/predict", content=content,
+                          headers={"content-type": f"image/{kind}"})
+        return Answer.model_validate(body)
+
+    def feedback(self, prediction_id: str, label: str) -> None:
+        """Tell the true label of an earlier prediction.
+
+        Raises:
+            ServiceError: no answer, or a refusal.
+        """
+        self._send(prediction_id, "/v1/feedback",
+                   json={"prediction_id": prediction_id, "label": label})
+
+    def _send(self, subject: str, path: str, **request: Any) -> Any:
+        try:
+            response = self._client.post(path, **request)
+            body = response.json()
+        except httpx.InvalidURL as error:
+            raise ServiceError(f"`{self.url}` is not an address: {error}") from error
+        except httpx.HTTPError as error:
+            raise ServiceError(
+                f"no service answers on {self.url} ({error}); see `mlops status`"
+            ) from error
+        except ValueError as error:
+            raise ServiceError(f"{self.url}{path} answers no JSON; is that the service?") from error
+        if response.is_error:
+            said = body.get("detail") or body.get("title") if isinstance(body, dict) else body
+            raise ServiceError(f"{subject}: the service answers {response.status_code}: {said}")
+        return body

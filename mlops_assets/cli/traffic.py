@@ -1,0 +1,109 @@
+"""Real images and their labels, sent to the service as its clients would send them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+from mlops_assets.cli.service_api import ServiceApi
+from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.contracts.prediction import Answer
+from resources.store import ArtifactStore
+
+CONNECTIONS: Final = 8
+# Enough to choose from; a folder of photographs need not be read to its end.
+MAX_CANDIDATES: Final = 20_000
+HELD_OUT: Final = "test"
+
+
+class TrafficError(PlatformError):
+    """There are no images to send."""
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledImage:
+    """One encoded image and its true class."""
+
+    content: bytes
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What was sent and answered: the answers in the order of the images."""
+
+    images: tuple[LabelledImage, ...]
+    answers: tuple[Answer, ...]
+    began: datetime
+    ended: datetime
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the answers that are right."""
+        pairs = zip(self.images, self.answers, strict=True)
+        return sum(image.label == answer.label for image, answer in pairs) / len(self.images)
+
+    @property
+    def hours(self) -> list[str]:
+        """Keys of the hourly partitions (UTC) that hold these predictions."""
+        hour = self.began.replace(minute=0, second=0, microsecond=0)
+        keys = []
+        while hour <= self.ended:
+            keys.append(hour.strftime("%Y-%m-%d-%H:00"))
+            hour += timedelta(hours=1)
+        return keys
+
+
+def sample_images(home: Path, batch: str, count: int) -> tuple[LabelledImage, ...]:
+    """Evenly spaced images of a batch's snapshot: of its official test part, if it has one.
+
+    Raises:
+        MissingArtifact: the batch has no snapshot.
+        TrafficError: the snapshot is empty.
+    """
+    from mlops_assets.raw.snapshot import read_batches
+
+    store = ArtifactStore(home / "store")
+    folder = store.path(store.pin("raw_images", batch))
+    held_out: list[LabelledImage] = []
+    others: list[LabelledImage] = []
+    for rows in read_batches(folder, ["label", "origin_split", "content"]):
+        for label, part, content in zip(*(column.to_pylist() for column in rows), strict=True):
+            kept = held_out if part == HELD_OUT else others
+            if len(kept) < MAX_CANDIDATES:
+                kept.append(LabelledImage(content, label))
+        if len(held_out) == MAX_CANDIDATES:
+            break
+    images = held_out or others
+    if not images:
+        raise TrafficError(f"the snapshot of batch `{batch}` in {folder} has no image")
+    step = max(1, len(images) // count)
+    return tuple(images[::step][:count])
+
+
+def send_traffic(api: ServiceApi, images: Sequence[LabelledImage]) -> Traffic:
+    """Send every image, several at a time.
+
+    Raises:
+        ServiceError: the first request that fails.
+    """
+    began = datetime.now(UTC)
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        answers = tuple(pool.map(api.predict, [image.content for image in images]))
+    return Traffic(tuple(images), answers, began, datetime.now(UTC))
+
+
+def send_labels(api: ServiceApi, traffic: Traffic) -> None:
+    """Send the true label of each prediction, as labels come in later in production.
+
+    Raises:
+        ServiceError: the first request that fails.
+    """
+    ids = [answer.prediction_id for answer in traffic.answers]
+    labels = [image.label for image in traffic.images]
+    with ThreadPoolExecutor(CONNECTIONS) as pool:
+        list(pool.map(api.feedback, ids, labels))

@@ -1,0 +1,1 @@
+"""What training reads, backbone embeddings, and the reference distributions for drift."""

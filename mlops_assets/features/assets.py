@@ -1,0 +1,94 @@
+"""The features group: what training reads, embeddings, and the drift reference."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.features.embeddings import build_embeddings
+from mlops_assets.features.shards import build_shards
+from mlops_assets.features.statistics import build_statistics
+from mlops_assets.present import BATCHES, DATA_OWNER, ON_NEW_BYTES, check, materialize
+from resources.platform import Platform
+from resources.steps import Step
+
+Results = Iterator[dg.MaterializeResult[Any]]
+
+
+@dg.asset(
+    group_name="features",
+    deps=["dataset", "raw_images"],
+    kinds={"numpy"},
+    owners=[DATA_OWNER],
+    automation_condition=ON_NEW_BYTES,
+    description=(
+        "Decoded pixels of each split as memory-mapped uint8 arrays: training gathers whole "
+        "batches from them without decoding anything."
+    ),
+)
+def training_shards(context: dg.AssetExecutionContext, platform: Platform) -> Results:
+    """Decode the dataset's images once."""
+    settings = platform.settings
+    pixels = settings.dataset.pixels
+    step = Step(
+        "features", ("training_shards",), inputs={"dataset": "one", "raw_images": "ancestor"},
+        config={"pixels": pixels.model_dump(mode="json")},
+    )
+    yield from materialize(
+        context, platform, step,
+        lambda work: build_shards(pixels, work, threads=settings.training.threads),
+    )
+
+
+@dg.asset(
+    group_name="features",
+    partitions_def=BATCHES,
+    deps=["validated_images", "raw_images"],
+    kinds={"timm", "torch"},
+    owners=[DATA_OWNER],
+    automation_condition=ON_NEW_BYTES,
+    description=(
+        "Each image of a batch as a vector of one fixed backbone, which does not change when the "
+        "served model does."
+    ),
+    check_specs=[
+        check("embeddings", "finite", "Every value is a finite number."),
+        check("embeddings", "complete", "Every validated image has an embedding."),
+    ],
+)
+def embeddings(context: dg.AssetExecutionContext, platform: Platform) -> Results:
+    """Embed the validated images of a batch."""
+    settings = platform.settings
+    features, pixels, training = settings.features, settings.dataset.pixels, settings.training
+    step = Step(
+        "features", ("embeddings",),
+        inputs={"raw_images": "same-partition", "validated_images": "same-partition"},
+        config={**features.model_dump(mode="json"), "pixels": pixels.model_dump(mode="json")},
+        seed=training.seed, threads=training.threads,
+    )
+    yield from materialize(
+        context, platform, step,
+        lambda work: build_embeddings(
+            features, pixels, work, seed=training.seed, threads=training.threads
+        ),
+    )
+
+
+@dg.asset(
+    group_name="features",
+    deps=["training_shards", "embeddings"],
+    kinds={"numpy"},
+    owners=[DATA_OWNER],
+    automation_condition=ON_NEW_BYTES,
+    description=(
+        "Distributions of the training images (pixels, embeddings, classes): the reference that "
+        "drift in production is told from."
+    ),
+)
+def feature_statistics(context: dg.AssetExecutionContext, platform: Platform) -> Results:
+    """Describe the training split."""
+    step = Step(
+        "features", ("feature_statistics",),
+        inputs={"training_shards": "one", "embeddings": "every-partition"},
+    )
+    yield from materialize(context, platform, step, build_statistics)

@@ -1,0 +1,82 @@
+"""Embeddings of every image of a batch by one fixed timm backbone.
+
+The backbone does not change when the served model does, so that distances stay comparable over
+the years. Without pretrained weights it is a seeded random network: its features are weaker, but
+as fixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from mlops_assets.config import FeatureSettings
+from mlops_assets.contracts.manifest import MANIFEST_FILE
+from mlops_assets.contracts.pixels import PixelSpec, decode_pixels
+from mlops_assets.raw.snapshot import read_batches
+from resources.steps import Workspace
+
+EMBEDDINGS_FILE = "embeddings.npy"
+IDS_FILE = "ids.npy"
+
+
+def build_embeddings(
+    settings: FeatureSettings, pixels: PixelSpec, work: Workspace, *, seed: int, threads: int
+) -> None:
+    """Write ``embeddings.npy`` float32 ``[N, D]`` and ``ids.npy`` ``[N]``, sorted by image id."""
+    import timm
+    import torch
+
+    manifest = pl.read_parquet(work.read("validated_images") / MANIFEST_FILE, columns=["image_id"])
+    wanted = set(manifest["image_id"])
+    torch.set_num_threads(threads)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        backbone = timm.create_model(
+            settings.backbone, pretrained=settings.pretrained, num_classes=0,
+            in_chans=pixels.channels,
+        )
+    backbone = backbone.eval().to(memory_format=torch.channels_last)
+    ids: list[str] = []
+    parts: list[NDArray[np.float32]] = []
+    with torch.inference_mode():
+        for names, images in _decoded(work, pixels, wanted, settings.batch_size):
+            batch = torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+            parts.append(backbone(batch).float().numpy())
+            ids += names
+    vectors = np.concatenate(parts) if parts else np.zeros((0, backbone.num_features), np.float32)
+    order = np.argsort(np.array(ids, dtype="S64"), kind="stable")
+    out, summary = work.out("embeddings"), work.summary("embeddings")
+    np.save(out / EMBEDDINGS_FILE, vectors[order])
+    np.save(out / IDS_FILE, np.array(ids, dtype="S64")[order])
+    finite = bool(np.isfinite(vectors).all())
+    summary.values |= {"rows": len(ids), "dimensions": int(vectors.shape[1]),
+                       "backbone": settings.backbone, "pretrained": settings.pretrained}
+    summary.check("finite", passed=finite, description="every embedding value is a finite number")
+    summary.check("complete", passed=len(ids) == len(wanted), embedded=len(ids),
+                  wanted=len(wanted), description="every validated image has an embedding")
+
+
+def _decoded(
+    work: Workspace, pixels: PixelSpec, wanted: set[str], size: int
+) -> Iterator[tuple[list[str], NDArray[np.uint8]]]:
+    """Image ids and uint8 ``[n, H, W, C]`` in batches of ``size``, each wanted image once."""
+    left = set(wanted)
+    names: list[str] = []
+    images: list[NDArray[np.uint8]] = []
+    for table in read_batches(work.read("raw_images"), ["image_id", "content"]):
+        contents = table.column("content")
+        for index, image_id in enumerate(table.column("image_id").to_pylist()):
+            if image_id not in left:
+                continue
+            left.discard(image_id)
+            names.append(image_id)
+            images.append(decode_pixels(contents[index].as_py(), pixels))
+            if len(names) == size:
+                yield names, np.stack(images)
+                names, images = [], []
+    if names:
+        yield names, np.stack(images)

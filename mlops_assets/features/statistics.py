@@ -1,0 +1,106 @@
+"""Feature statistics: what the training images look like, the reference that drift is told from.
+
+``reference.npz`` holds, over the training split: ``pixel_mean`` and ``pixel_std`` float32 ``[N]``
+(one value an image, 0-255), ``label_counts`` int64 ``[K]``, and the principal components of the
+backbone's embeddings: ``center`` ``[D]``, ``components`` ``[P, D]``, ``projected`` ``[N, P]``.
+At most 10,000 images are kept, chosen evenly over the sorted image ids, which is a uniform sample
+since ids are hashes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_assets.contracts.model_card import REFERENCE_FILE
+from mlops_assets.contracts.summary import Summary
+from mlops_assets.features.embeddings import EMBEDDINGS_FILE, IDS_FILE
+from mlops_assets.features.shards import Shard, read_classes, read_shard
+from mlops_assets.pictures import SERIES, new_figure, to_png
+from resources.steps import Workspace
+
+MAX_REFERENCE = 10_000
+COMPONENTS = 16
+
+
+def pixel_moments(
+    images: NDArray[np.uint8],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Mean and standard deviation of each image's pixel values.
+
+    Args:
+        images: uint8 ``[N, H, W, C]``.
+
+    Returns:
+        Two float32 ``[N]``, in grey levels 0-255.
+    """
+    flat = images.reshape(len(images), -1).astype(np.float32)
+    return flat.mean(axis=1), flat.std(axis=1)
+
+
+def evenly(count: int, limit: int) -> NDArray[np.int64]:
+    """At most ``limit`` of ``count`` indices, evenly spaced."""
+    return np.unique(np.linspace(0, count - 1, min(count, limit)).astype(np.int64))
+
+
+def principal_components(
+    vectors: NDArray[np.float32], count: int
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Center ``[D]`` and the first ``count`` principal axes ``[count, D]`` (signs are fixed)."""
+    center = vectors.mean(axis=0, dtype=np.float64)
+    centered = vectors - center
+    covariance = centered.T @ centered / max(1, len(vectors) - 1)
+    values, axes = np.linalg.eigh(covariance)
+    top = axes[:, np.argsort(values)[::-1][:count]].T
+    signs = np.sign(top[np.arange(len(top)), np.abs(top).argmax(axis=1)])
+    return center.astype(np.float32), (top * signs[:, None]).astype(np.float32)
+
+
+def build_statistics(work: Workspace) -> None:
+    """Fill ``feature_statistics``."""
+    shards = work.read("training_shards")
+    classes, shard = read_classes(shards), read_shard(shards, "train")
+    kept = evenly(len(shard.labels), MAX_REFERENCE)
+    mean, std = pixel_moments(shard.images[kept])
+    vectors = _vectors(work, shard, kept)
+    center, components = principal_components(vectors, min(COMPONENTS, vectors.shape[1]))
+    projected = ((vectors - center) @ components.T).astype(np.float32)
+    counts = np.bincount(shard.labels, minlength=len(classes)).astype(np.int64)
+    out, summary = work.out("feature_statistics"), work.summary("feature_statistics")
+    np.savez(out / REFERENCE_FILE, pixel_mean=mean, pixel_std=std, label_counts=counts,
+             center=center, components=components, projected=projected)
+    summary.values |= {"rows": len(kept), "pixel_mean": float(mean.mean()),
+                       "pixel_std": float(std.mean()), "embedding_dimensions": vectors.shape[1]}
+    _draw(summary, mean, std, projected, shard.labels[kept], classes)
+
+
+def _vectors(work: Workspace, shard: Shard, kept: NDArray[np.int64]) -> NDArray[np.float32]:
+    found: dict[str, NDArray[np.float32]] = {}
+    wanted = set(shard.image_ids[kept].tolist())
+    for folder in work.read_every("embeddings").values():
+        vectors = np.load(folder / EMBEDDINGS_FILE, mmap_mode="r")
+        for row, image_id in enumerate(np.load(folder / IDS_FILE).astype(np.str_).tolist()):
+            if image_id in wanted:
+                found[image_id] = vectors[row]
+    missing = len(wanted) - len(found)
+    if missing:
+        raise LookupError(f"{missing} training images have no embedding; materialize `embeddings`")
+    return np.stack([found[image_id] for image_id in shard.image_ids[kept].tolist()])
+
+
+def _draw(
+    summary: Summary, mean: NDArray[np.float32], std: NDArray[np.float32],
+    projected: NDArray[np.float32], labels: NDArray[np.int64], classes: list[str],
+) -> None:
+    figure, (left, right) = new_figure(8.0, 3.2, columns=2)
+    left.hist(mean, bins=50, color=SERIES[0], alpha=0.8, label="mean")
+    left.hist(std, bins=50, color=SERIES[1], alpha=0.6, label="standard deviation")
+    left.set_title("Pixel statistics of an image", fontsize=10, loc="left")
+    left.set_xlabel("grey levels", fontsize=8)
+    left.legend(fontsize=8, frameon=False)
+    shown = evenly(len(projected), 1500)
+    second = min(1, projected.shape[1] - 1)
+    right.scatter(projected[shown, 0], projected[shown, second], c=labels[shown], s=4,
+                  cmap="tab10" if len(classes) <= 10 else "turbo", alpha=0.7)
+    right.set_title("Embeddings, first two components", fontsize=10, loc="left")
+    summary.add_picture("distributions", to_png(figure))

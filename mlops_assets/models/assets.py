@@ -1,0 +1,195 @@
+"""The models group: training, evaluation and gate, export, registry."""
+
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.contracts.model_card import CARD_FILE
+from mlops_assets.models.registration import (
+    archive_path,
+    champion_pin,
+    make_origin,
+    read_scores,
+    write_registration,
+)
+from mlops_assets.present import MODEL_OWNER, ON_NEW_BYTES, check, materialize
+from mlops_assets.provenance.record import InputRef
+from resources.mlflow import CHALLENGER, CHAMPION, PROGRAM_TAG, Tracking, follow_progress
+from resources.platform import Platform
+from resources.steps import Step, StepResult, Workspace
+
+Results = Iterator[dg.MaterializeResult[Any]]
+
+
+def _tracking(platform: Platform) -> Tracking:
+    return Tracking(platform.root, platform.settings.release.experiment)
+
+
+@dg.asset(
+    group_name="models",
+    deps=["training_shards"],
+    kinds={"timm", "torch", "mlflow"},
+    owners=[MODEL_OWNER],
+    pool="gpu",
+    automation_condition=ON_NEW_BYTES,
+    description=(
+        "A timm model trained on the shards, in a process of its own; the same inputs, settings "
+        "and hardware give the same bytes. Curves are in MLflow while it trains."
+    ),
+)
+def trained_model(
+    context: dg.AssetExecutionContext, platform: Platform, pipes: dg.PipesSubprocessClient
+) -> Results:
+    """Train, or go on with an interrupted training."""
+    settings = platform.settings
+    training = settings.training
+    step = Step(
+        "models", ("trained_model",), inputs={"training_shards": "one"},
+        config=training.model_dump(mode="json"), seed=training.seed, threads=training.threads,
+        device=training.device,
+    )
+
+    def build(work: Workspace) -> None:
+        from mlops_assets.models.charts import draw_curves
+        from mlops_assets.models.tracking import log_settings, log_summary
+
+        place = platform.root / "work" / work.step_key
+        place.mkdir(parents=True, exist_ok=True)
+        job, progress, out = place / "job.json", place / "progress.jsonl", work.out("trained_model")
+        progress.unlink(missing_ok=True)
+        job.write_text(json.dumps({
+            "settings": training.model_dump(mode="json"), "out": str(out),
+            "shards": str(work.read("training_shards")), "checkpoints": str(place),
+            "progress": str(progress),
+        }))
+        tracking = _tracking(platform)
+        tags = {"mlops.training_shards": work.pins["training_shards"][0].version}
+        with tracking.run(context, asset="trained_model", tags=tags) as run_id:
+            client = tracking.client()
+            log_settings(client, run_id, training.model_dump(mode="json"))
+            with follow_progress(client, run_id, progress):
+                command = [sys.executable, "-m", "mlops_assets.models.train_process", str(job)]
+                pipes.run(context=context.op_execution_context, command=command)
+            history = json.loads((out / "history.json").read_bytes())
+            summary = work.summary("trained_model")
+            summary.values |= {
+                "epochs": len(history), "validation_accuracy": history[-1]["accuracy"],
+                "loss": history[-1]["loss"], "model": training.model, "mlflow_run_id": run_id,
+            }
+            summary.tables["history"] = history
+            summary.add_picture("curves", draw_curves(history))
+            log_summary(client, run_id, summary, prefix="training")
+
+    yield from materialize(context, platform, step, build)
+
+
+@dg.asset(
+    group_name="models",
+    deps=["trained_model", "training_shards"],
+    kinds={"torch", "mlflow"},
+    owners=[MODEL_OWNER],
+    automation_condition=ON_NEW_BYTES,
+    description=(
+        "Scores on held-out rows, and the gate: the candidate against the serving champion on "
+        "the same rows, paired, slice by slice."
+    ),
+    check_specs=[
+        check("model_evaluation", "min_accuracy", "Better than the floor and the largest class."),
+        check("model_evaluation", "gate", "Better than the champion, and worse on no slice."),
+    ],
+)
+def model_evaluation(context: dg.AssetExecutionContext, platform: Platform) -> Results:
+    """Evaluate a candidate and judge it."""
+    settings = platform.settings
+    tracking = _tracking(platform)
+    pinned = champion_pin(platform.store, tracking, settings.release.model_name)
+    step = Step(
+        "models", ("model_evaluation",), pinned=pinned,
+        inputs={"trained_model": "one", "training_shards": "one"},
+        config=settings.gate.model_dump(mode="json"), threads=settings.training.threads,
+    )
+
+    def build(work: Workspace) -> None:
+        from mlops_assets.models.evaluation import build_evaluation
+        from mlops_assets.models.tracking import log_summary
+
+        build_evaluation(settings.gate, work, threads=settings.training.threads)
+        run_id = work.input_summary("trained_model").values["mlflow_run_id"]
+        log_summary(tracking.client(), str(run_id), work.summary("model_evaluation"), prefix="test")
+
+    yield from materialize(context, platform, step, build)
+
+
+@dg.asset(
+    group_name="models",
+    deps=["trained_model", "training_shards", "model_evaluation"],
+    kinds={"onnx"},
+    owners=[MODEL_OWNER],
+    automation_condition=ON_NEW_BYTES,
+    description=(
+        "The model as one ONNX program with its preprocessing inside, its card, golden answers "
+        "and the answers on held-out rows that production is compared with."
+    ),
+    check_specs=[check("exported_model", "parity", "Answers as torch eager does.")],
+)
+def exported_model(context: dg.AssetExecutionContext, platform: Platform) -> Results:
+    """Export and compare with eager."""
+    settings = platform.settings
+    pixels, release, threads = settings.dataset.pixels, settings.release, settings.training.threads
+    step = Step(
+        "models", ("exported_model",),
+        inputs={"trained_model": "one", "training_shards": "one", "model_evaluation": "one"},
+        config={"pixels": pixels.model_dump(mode="json"), "name": release.model_name,
+                "max_parity_error": settings.gate.max_parity_error},
+        threads=threads,
+    )
+
+    def build(work: Workspace) -> None:
+        from mlops_assets.models.export import build_export
+
+        build_export(
+            pixels, release.model_name, settings.gate.max_parity_error, make_origin(work),
+            read_scores(work.read("model_evaluation")), work, threads=threads,
+        )
+
+    yield from materialize(context, platform, step, build)
+
+
+@dg.asset(
+    group_name="models",
+    deps=["exported_model", "model_evaluation"],
+    kinds={"mlflow"},
+    owners=[MODEL_OWNER],
+    automation_condition=ON_NEW_BYTES,
+    description="The exported model as a version in MLflow's registry, with its aliases.",
+)
+def registered_model(context: dg.AssetExecutionContext, platform: Platform) -> Results:
+    """Register an exported model that passed the gate, as `challenger`."""
+    name = platform.settings.release.model_name
+    tracking = _tracking(platform)
+    step = Step("models", ("registered_model",), inputs={"exported_model": "one"},
+                config={"name": name})
+
+    def build(work: Workspace) -> None:
+        write_registration(work, tracking, name)
+
+    def alias(result: StepResult) -> None:
+        facts = json.loads(
+            (platform.store.path(result.ref) / "registration.json").read_bytes()
+        )
+        exported = InputRef(asset="exported_model", version=facts["exported_model"])
+        folder: Path = platform.store.path(exported)
+        card = json.loads((folder / CARD_FILE).read_bytes())
+        version = tracking.register(
+            name, exported_model=exported.version, run_id=card["origin"]["mlflow_run_id"],
+            artifact_path=archive_path(), tags={PROGRAM_TAG: card["program_sha256"]},
+        )
+        champion = tracking.by_alias(name, CHAMPION)
+        if champion is None or champion.exported_model != exported.version:
+            tracking.set_alias(version, CHALLENGER)
+
+    yield from materialize(context, platform, step, build, finalize=alias)

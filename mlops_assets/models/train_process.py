@@ -1,0 +1,51 @@
+"""The process that trains: ``python -m mlops_assets.models.train_process JOB``.
+
+``JOB`` is a JSON file: ``settings`` (TrainingSettings), ``shards``, ``out``, ``checkpoints`` and
+``progress`` (paths). Each epoch appends one JSON line to ``progress``; under Dagster Pipes it is
+also logged there. Training has a process of its own so that torch's memory and threads end with
+it, and so that a killed training takes nothing else along.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, open_dagster_pipes
+
+from mlops_assets.config import TrainingSettings
+from mlops_assets.models.training import Epoch, train
+
+
+def run_job(job: Path, say: Callable[[str], None]) -> None:
+    """Train what a job file asks for; ``say`` is given one line an epoch."""
+    asked = json.loads(job.read_bytes())
+    settings = TrainingSettings.model_validate(asked["settings"])
+    progress = Path(asked["progress"])
+
+    def report(epoch: Epoch, seconds: float) -> None:
+        with progress.open("a") as file:
+            file.write(json.dumps({**asdict(epoch), "seconds": seconds}) + "\n")
+        say(f"epoch {epoch.epoch}/{settings.epochs} loss {epoch.loss:.3f} "
+            f"accuracy {epoch.accuracy:.4f} ({seconds:.1f} s)")
+
+    paths = (Path(asked[name]) for name in ("shards", "out", "checkpoints"))
+    train(settings, *paths, report)
+
+
+def main() -> None:
+    """Entry point."""
+    job = Path(sys.argv[1])
+    if DAGSTER_PIPES_CONTEXT_ENV_VAR in os.environ:
+        with open_dagster_pipes() as pipes:
+            run_job(job, pipes.log.info)
+    else:
+        run_job(job, lambda line: sys.stdout.write(line + "\n"))
+
+
+if __name__ == "__main__":
+    main()

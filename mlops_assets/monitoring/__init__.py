@@ -1,0 +1,1 @@
+"""From production back into the graph: predictions, labels, drift and performance."""

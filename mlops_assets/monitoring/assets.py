@@ -1,0 +1,111 @@
+"""The monitoring group: from production back into the graph."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, Final
+
+import dagster as dg
+
+from mlops_assets.monitoring.logs import (
+    build_feedback_labels,
+    build_prediction_log,
+    describe_hour,
+)
+from mlops_assets.monitoring.reports import build_drift_report, build_performance_report
+from mlops_assets.present import (
+    MODEL_OWNER,
+    ON_NEW_HOURS,
+    PLATFORM_OWNER,
+    check,
+    materialize,
+)
+from resources.journal import read_hour
+from resources.platform import Platform
+from resources.steps import Step
+
+Results = Iterator[dg.MaterializeResult[Any]]
+HOURS: Final = dg.HourlyPartitionsDefinition(start_date="2026-11-01-00:00", end_offset=1)
+
+
+def _journal(platform: Platform) -> Any:
+    return platform.root / "journal"
+
+
+@dg.asset(
+    group_name="monitoring",
+    partitions_def=HOURS,
+    deps=["rollout"],
+    kinds={"parquet"},
+    owners=[PLATFORM_OWNER],
+    description="Every prediction answered in one hour, from the service's journal.",
+    check_specs=[check("prediction_log", "unique_ids", "No prediction id stands twice.")],
+)
+def prediction_log(context: dg.AssetExecutionContext, platform: Platform) -> Results:
+    """Compact one hour of predictions."""
+    journal, hour = _journal(platform), context.partition_key
+    predictions, _ = read_hour(journal, hour)
+    facts = describe_hour(journal, hour)
+    step = Step("monitoring", ("prediction_log",),
+                config={key: facts[key] for key in ("hour", "predictions_sha256")})
+    yield from materialize(context, platform, step, partial(build_prediction_log, predictions))
+
+
+@dg.asset(
+    group_name="monitoring",
+    partitions_def=HOURS,
+    deps=["rollout"],
+    kinds={"parquet"},
+    owners=[PLATFORM_OWNER],
+    description="True labels that arrived in one hour for predictions made then or earlier.",
+)
+def feedback_labels(context: dg.AssetExecutionContext, platform: Platform) -> Results:
+    """Compact one hour of labels."""
+    journal, hour = _journal(platform), context.partition_key
+    _, feedback = read_hour(journal, hour)
+    facts = describe_hour(journal, hour)
+    step = Step("monitoring", ("feedback_labels",),
+                config={key: facts[key] for key in ("hour", "feedback_sha256")})
+    yield from materialize(context, platform, step, partial(build_feedback_labels, feedback))
+
+
+@dg.asset(
+    group_name="monitoring",
+    deps=["prediction_log", "feature_statistics", "exported_model"],
+    kinds={"scipy"},
+    owners=[MODEL_OWNER],
+    automation_condition=ON_NEW_HOURS,
+    description=(
+        "Whether production still looks like what the model was tested on: the verdict, the "
+        "signals it rests on, and pictures."
+    ),
+    check_specs=[
+        check("drift_report", "no_drift", "Production looks like the reference.", blocking=False),
+    ],
+)
+def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> Results:
+    """Judge the latest window."""
+    settings = platform.settings.drift
+    step = Step(
+        "monitoring", ("drift_report",),
+        inputs={"prediction_log": "every-partition", "feature_statistics": "one",
+                "exported_model": "one"},
+        config=settings.model_dump(mode="json", exclude={"cooldown_hours", "sensor_seconds"}),
+    )
+    yield from materialize(context, platform, step, partial(build_drift_report, settings))
+
+
+@dg.asset(
+    group_name="monitoring",
+    deps=["prediction_log", "feedback_labels"],
+    kinds={"polars"},
+    owners=[MODEL_OWNER],
+    automation_condition=ON_NEW_HOURS,
+    description="Accuracy in production on labels that arrived late, by model and class.",
+)
+def performance_report(context: dg.AssetExecutionContext, platform: Platform) -> Results:
+    """Join predictions and late labels."""
+    step = Step(
+        "monitoring", ("performance_report",),
+        inputs={"prediction_log": "every-partition", "feedback_labels": "every-partition"},
+    )
+    yield from materialize(context, platform, step, build_performance_report)

@@ -1,0 +1,116 @@
+"""From a step's results to what Dagster records and a person sees in its UI."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import dagster as dg
+
+from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.contracts.summary import CheckOutcome, Summary
+from resources.platform import Platform
+from resources.steps import Step, StepResult, Workspace, run_step
+
+PLATFORM_OWNER: Final = "team:platform"
+DATA_OWNER: Final = "team:data"
+MODEL_OWNER: Final = "team:models"
+BATCHES: Final = dg.DynamicPartitionsDefinition(name="batch")
+
+# A parent's new bytes start a step; the same bytes again, or bytes that failed a blocking check,
+# do not.
+_SOME_NEW_BYTES: Final = (
+    dg.AutomationCondition.any_deps_match(dg.AutomationCondition.data_version_changed())
+    .since_last_handled()
+    & dg.AutomationCondition.all_deps_blocking_checks_passed()
+    & ~dg.AutomationCondition.any_deps_in_progress()
+    & ~dg.AutomationCondition.in_progress()
+)
+ON_NEW_BYTES: Final = (
+    _SOME_NEW_BYTES & ~dg.AutomationCondition.any_deps_missing()
+).with_label("on_new_bytes")
+# Most hours of the past have no predictions, and are missing for good.
+ON_NEW_HOURS: Final = _SOME_NEW_BYTES.with_label("on_new_hours")
+
+
+def check(asset: str, name: str, description: str, *, blocking: bool = True) -> dg.AssetCheckSpec:
+    """A check that the asset's own step reports."""
+    return dg.AssetCheckSpec(name, asset=asset, blocking=blocking, description=description)
+
+
+def _value(value: object) -> Any:
+    return dg.MetadataValue.float(value) if isinstance(value, float) else value
+
+
+def to_metadata(summary: Summary) -> dict[str, Any]:
+    """Numbers, tables and pictures as Dagster metadata; pictures are Markdown with a PNG."""
+    metadata: dict[str, Any] = {key: _value(value) for key, value in summary.values.items()}
+    if "rows" in metadata:
+        metadata["dagster/row_count"] = metadata.pop("rows")
+    for name, rows in summary.tables.items():
+        if rows:
+            metadata[name] = dg.MetadataValue.table([dg.TableRecord(row) for row in rows])
+    for name, png in summary.pictures.items():
+        metadata[name] = dg.MetadataValue.md(f"![{name}](data:image/png;base64,{png})")
+    return metadata
+
+
+def _to_check(asset: str, outcome: CheckOutcome) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=asset, check_name=outcome.name, passed=outcome.passed,
+        severity=dg.AssetCheckSeverity.ERROR if outcome.blocking else dg.AssetCheckSeverity.WARN,
+        description=outcome.description,
+        metadata={key: _value(value) for key, value in outcome.details.items()},
+    )
+
+
+def to_result(result: StepResult, *, path: str) -> dg.MaterializeResult[Any]:
+    """The materialization of one output; its data version is the hash of the artifact."""
+    record = result.record
+    metadata: dict[str, Any] = {
+        **to_metadata(result.summary),
+        "version": result.ref.version,
+        "reused": result.reused,
+        "provenance_record": record.sha256,
+        "artifact": dg.MetadataValue.path(path),
+    }
+    if record.inputs:
+        metadata["inputs_as_read"] = dg.MetadataValue.table([
+            dg.TableRecord({
+                "asset": ref.asset, "partition": ref.partition or "", "version": ref.version,
+            }) for ref in record.inputs
+        ])
+    asset = result.ref.asset
+    return dg.MaterializeResult(
+        asset_key=asset, data_version=dg.DataVersion(result.ref.version), metadata=metadata,
+        check_results=[_to_check(asset, outcome) for outcome in result.summary.checks],
+    )
+
+
+def materialize(
+    context: dg.AssetExecutionContext,
+    platform: Platform,
+    step: Step,
+    build: Callable[[Workspace], None],
+    *,
+    finalize: Callable[[StepResult], None] | None = None,
+) -> Iterator[dg.MaterializeResult[Any]]:
+    """Run one step and give Dagster its results.
+
+    Raises:
+        dagster.Failure: with one line that says what is wrong, where, and what to do.
+    """
+    # A run of a partitioned job has a partition key also in the steps of unpartitioned assets.
+    partitioned = context.assets_def.partitions_def is not None
+    partition = context.partition_key if partitioned else None
+    try:
+        results = run_step(
+            platform.store, step, build, project_root=platform.project_root,
+            run_id=context.run.run_id, partition=partition, finalize=finalize,
+        )
+    except PlatformError as error:
+        raise dg.Failure(description=str(error), allow_retries=False) from error
+    for result in results:
+        how = "unchanged, reused" if result.reused else "new version"
+        context.log.info(f"{result.ref.asset}: {how} {result.ref.version[:16]}")
+        yield to_result(result, path=str(platform.store.path(result.ref)))

@@ -1,0 +1,1 @@
+"""Raw images: immutable snapshots of what a source holds."""

@@ -1,0 +1,1 @@
+"""Releases: a registered model becomes a bento, and a bento becomes what serves."""

@@ -1,0 +1,77 @@
+"""The releases group: the bento of a model, and the state of serving."""
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.present import MODEL_OWNER, ON_NEW_BYTES, PLATFORM_OWNER, check, materialize
+from mlops_assets.releases.bento import build_bento
+from mlops_assets.releases.build import bento_home, build_model_bento, read_release, write_state
+from mlops_assets.releases.rollout import release
+from mlops_assets.releases.serving import change
+from resources.mlflow import Tracking
+from resources.platform import Platform
+from resources.steps import Step, StepResult, find_ancestors
+
+Results = Iterator[dg.MaterializeResult[Any]]
+
+
+@dg.asset(
+    group_name="releases",
+    deps=["exported_model", "registered_model"],
+    kinds={"bentoml"},
+    owners=[MODEL_OWNER],
+    automation_condition=ON_NEW_BYTES,
+    description=(
+        "The model and its service as one Bento: `bentoml serve <tag>` answers `/v1/predict`, "
+        "`bentoml containerize <tag>` makes the image."
+    ),
+    check_specs=[check("model_bento", "holds_the_model", "The program inside is the exported.")],
+)
+def model_bento(context: dg.AssetExecutionContext, platform: Platform) -> Results:
+    """Build the bento, or see that it is still there."""
+    step = Step("releases", ("model_bento",),
+                inputs={"exported_model": "one", "registered_model": "one"},
+                packs=("bentos", "resources/journal.py", "resources/durable.py"))
+
+    def ensure(result: StepResult) -> None:
+        (exported,) = find_ancestors(platform.store, "exported_model", [result.ref])
+        build_bento(platform.store.path(exported), bentoml_home=bento_home(platform.root),
+                    project_root=platform.project_root)
+
+    yield from materialize(
+        context, platform, step,
+        lambda work: build_model_bento(work, platform.root, platform.project_root),
+        finalize=lambda result: ensure(result) if result.reused else None,
+    )
+
+
+@dg.asset(
+    group_name="releases",
+    deps=["model_bento", "registered_model"],
+    kinds={"sqlite"},
+    owners=[PLATFORM_OWNER],
+    automation_condition=ON_NEW_BYTES,
+    description=(
+        "The state of serving: which bento is champion, which waits as challenger. The first "
+        "model serves at once; a later one waits until it is promoted."
+    ),
+    check_specs=[check("rollout", "champion_serves", "Some model version is champion.")],
+)
+def rollout(context: dg.AssetExecutionContext, platform: Platform) -> Results:
+    """Give a new bento its place."""
+    release_settings = platform.settings.release
+    bento = platform.store.pin("model_bento")
+    tag, version = read_release(platform.store.path(bento))
+    state = change(
+        platform.root, Tracking(platform.root, release_settings.experiment),
+        release_settings.model_name,
+        lambda present, now: release(present, tag, version, now=now),
+        actor="rollout", action="release",
+        details={"bento_tag": tag, "dagster_run_id": context.run.run_id},
+    )
+    step = Step("releases", ("rollout",), pinned={"model_bento": bento},
+                config={"state": state.model_dump(mode="json")})
+    yield from materialize(context, platform, step, partial(write_state, state=state))

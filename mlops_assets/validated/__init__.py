@@ -1,0 +1,1 @@
+"""Validated images: what may be trained on, what may not and why, and the split."""

@@ -1,0 +1,169 @@
+"""Build of ``dataset``: rows of all good batches, split without leakage, under a Merkle root."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from mlops_assets.config import SplitShares, ValidationSettings
+from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.contracts.manifest import (
+    CLASSES_FILE,
+    MANIFEST_FILE,
+    ROW_SCHEMA,
+    ROWS_FILE,
+    SPLITS,
+    THUMBNAIL_SIDE,
+    Split,
+)
+from mlops_assets.contracts.summary import Summary
+from mlops_assets.pictures import bars
+from mlops_assets.provenance.hashing import canonical_json
+from mlops_assets.provenance.merkle import merkle_root
+from mlops_assets.validated.duplicates import nearest_within
+from resources.steps import Workspace
+
+EXCLUDED_FILE = "excluded.parquet"
+
+
+class NoGoodBatch(PlatformError):
+    """No batch passed its blocking checks."""
+
+
+def assign_split(image_id: str, origin_split: str, shares: SplitShares) -> Split:
+    """The split of an image: a function of its bytes alone, so it never changes.
+
+    An official test part stays test, and its training part has no test rows. Everything else
+    goes by 64 bits of a hash of the image id.
+    """
+    if origin_split == "test":
+        return "test"
+    digest = hashlib.sha256(f"split-v1:{image_id}".encode()).digest()
+    position = int.from_bytes(digest[:8], "big") / 2**64
+    if position < shares.validation:
+        return "validation"
+    if origin_split == "" and position < shares.validation + shares.test:
+        return "test"
+    return "train"
+
+
+def row_leaves(classes: Sequence[str], rows: Iterable[dict[str, str]]) -> list[bytes]:
+    """Merkle leaves: a header that fixes the classes and their order, then one a row."""
+    header = canonical_json({"format": "dataset-v1", "classes": list(classes)})
+    return [header, *(canonical_json(row) for row in rows)]
+
+
+def build_dataset(shares: SplitShares, limits: ValidationSettings, work: Workspace) -> None:
+    """Merge the manifests of all good batches into the rows that everything else reads.
+
+    Raises:
+        NoGoodBatch: every batch failed a blocking check.
+    """
+    manifests = work.read_every("validated_images")
+    skipped = {
+        batch for batch, checks in work.verdicts("validated_images").items()
+        if any(outcome.blocking and not outcome.passed for outcome in checks)
+    }
+    batches = {batch: folder for batch, folder in manifests.items() if batch not in skipped}
+    if not batches:
+        raise NoGoodBatch("no batch of `validated_images` passed its checks; see their reasons")
+    classes: list[str] = []
+    for folder in batches.values():
+        for name in json.loads((folder / CLASSES_FILE).read_bytes()):
+            if name not in classes:
+                classes.append(name)
+    frame = pl.concat(
+        pl.read_parquet(folder / MANIFEST_FILE).with_columns(batch=pl.lit(batch))
+        for batch, folder in batches.items()
+    )
+    rows, excluded = split_rows(frame, shares, limits)
+    out, summary = work.out("dataset"), work.summary("dataset")
+    ordered = rows.select(ROW_SCHEMA.names).to_dicts()
+    pq.write_table(pa.Table.from_pylist(ordered, schema=ROW_SCHEMA), out / ROWS_FILE,
+                   compression="zstd")
+    pq.write_table(excluded.to_arrow(), out / EXCLUDED_FILE, compression="zstd")
+    (out / CLASSES_FILE).write_bytes(canonical_json(classes))
+    root = merkle_root(row_leaves(classes, ordered))
+    work.use_merkle_version("dataset", root)
+    summary.values |= {"rows": rows.height, "classes": len(classes), "batches": len(batches),
+                       "skipped_batches": len(skipped), "excluded": excluded.height,
+                       "merkle_root": root}
+    _summarize(summary, rows, classes, limits)
+
+
+def split_rows(
+    frame: pl.DataFrame, shares: SplitShares, limits: ValidationSettings
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Rows with their split, and the rows left out so that no split sees another's images.
+
+    Of equal bytes in several batches the first batch's row stays (a test row before others). A
+    near duplicate of a test image leaves training and validation; one of a validation image
+    leaves training.
+    """
+    rows = frame.with_columns(
+        split=pl.Series([
+            assign_split(image_id, origin, shares)
+            for image_id, origin in zip(frame["image_id"], frame["origin_split"], strict=True)
+        ], dtype=pl.String)
+    )
+    rank = pl.col("split").replace_strict({"test": 0, "validation": 1, "train": 2})
+    rows = rows.sort("image_id", rank, "batch")
+    first = rows.with_columns(first=pl.col("image_id").is_first_distinct())
+    excluded = [first.filter(~pl.col("first")).select(
+        "image_id", "split", "batch", "source", reason=pl.lit("duplicate of another batch"))]
+    rows = first.filter("first").drop("first")
+    for lower, uppers in (("validation", ["test"]), ("train", ["validation", "test"])):
+        near = _near(rows.filter(split=lower), rows.filter(pl.col("split").is_in(uppers)),
+                     limits.near_duplicate_rms)
+        excluded.append(near.select("image_id", "split", "batch", "source",
+                                    reason=pl.lit("near duplicate in a later split")))
+        rows = rows.filter(~pl.col("image_id").is_in(near["image_id"].implode()))
+    return rows, pl.concat(excluded).sort("image_id", "batch")
+
+
+def _near(queries: pl.DataFrame, references: pl.DataFrame, rms: float) -> pl.DataFrame:
+    found = nearest_within(_thumbnails(queries), _thumbnails(references), rms)
+    return queries.filter(pl.Series(found >= 0, dtype=pl.Boolean))
+
+
+def _thumbnails(frame: pl.DataFrame) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    joined = b"".join(frame["thumbnail"])
+    return np.frombuffer(joined, np.uint8).reshape(-1, THUMBNAIL_SIDE**2)
+
+
+def _summarize(
+    summary: Summary, rows: pl.DataFrame, classes: Sequence[str], limits: ValidationSettings
+) -> None:
+    counts = {
+        (label, split): count
+        for label, split, count in rows.group_by("label", "split").len().iter_rows()
+    }
+    table = {split: [float(counts.get((name, split), 0)) for name in classes] for split in SPLITS}
+    summary.tables["splits"] = [
+        {"split": split, "images": int(sum(table[split]))} for split in SPLITS
+    ]
+    summary.add_picture("classes_by_split", bars("Images by class and split", classes, table))
+    totals = [sum(table[split][i] for split in SPLITS) for i in range(len(classes))]
+    least = min(totals)
+    summary.check("images_per_class", passed=least >= limits.min_images_per_class,
+                  least=int(least), limit=limits.min_images_per_class,
+                  description=f"the smallest class has {least:.0f} images")
+    ratio = max(totals) / max(1.0, least)
+    summary.check("class_balance", passed=ratio <= limits.max_class_ratio, ratio=ratio,
+                  limit=limits.max_class_ratio,
+                  description=f"the largest class is {ratio:.1f} times the smallest")
+    splits_per_image = rows.group_by("image_id").agg(pl.col("split").n_unique())["split"]
+    leaks = int((splits_per_image > 1).sum()) + rows.height - rows["image_id"].n_unique()
+    summary.check("no_leakage", passed=leaks == 0, leaks=leaks,
+                  description="no image stands in two splits")
+    present = {split for (_, split), count in counts.items() if count}
+    missing = [split for split in SPLITS if split not in present]
+    summary.check("every_split_has_images", passed=not missing,
+                  description=f"splits without images: {', '.join(missing) or 'none'}")

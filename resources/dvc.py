@@ -1,0 +1,70 @@
+"""DVC over the artifact store: every raw snapshot is tracked, and can be pushed and pulled."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from mlops_assets.contracts.errors import PlatformError
+
+
+class DvcError(PlatformError):
+    """A DVC command failed; the message is DVC's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class DvcRepository:
+    """A DVC repository without Git at ``root``, the artifact store's folder."""
+
+    root: Path
+
+    def run(self, *arguments: str) -> str:
+        """Run ``dvc`` and return what it prints.
+
+        Raises:
+            DvcError: it exits with another code than 0.
+        """
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", *arguments], cwd=self.root, capture_output=True,
+            text=True, check=False,
+        )
+        if done.returncode:
+            said = " ".join((done.stderr or done.stdout).split())
+            raise DvcError(f"`dvc {' '.join(arguments)}` in {self.root}: {said}")
+        return done.stdout
+
+    def ensure(self) -> None:
+        """Make the repository if it is not there; analytics off."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        if not (self.root / ".dvc" / "config").is_file():
+            self.run("init", "--no-scm", "--quiet", "--force")
+            self.run("config", "core.analytics", "false")
+            self.run("config", "core.check_update", "false")
+            self.run("config", "core.autostage", "false")
+
+    def track(self, folder: Path) -> str:
+        """Track ``folder`` (below ``root``) and return its DVC hash, as in the ``.dvc`` file."""
+        pointer = folder.with_name(folder.name + ".dvc")
+        if not pointer.is_file():
+            self.ensure()
+            self.run("add", "--quiet", str(folder.relative_to(self.root)))
+        return self.hash_of(folder)
+
+    def hash_of(self, folder: Path) -> str:
+        """The hash in the ``.dvc`` file beside a tracked folder.
+
+        Raises:
+            DvcError: the file is missing or is not DVC's.
+        """
+        pointer = folder.with_name(folder.name + ".dvc")
+        try:
+            entry = yaml.safe_load(pointer.read_text())["outs"][0]
+            return str(entry["md5"])
+        except (FileNotFoundError, KeyError, IndexError, TypeError) as error:
+            raise DvcError(
+                f"{pointer} is missing or damaged; run `dvc add {folder.name}` in {folder.parent}"
+            ) from error

@@ -1,0 +1,198 @@
+"""The prediction journal: what was answered, on disk before the answer leaves.
+
+Layout: ``<folder>/<YYYY-MM-DDTHH>/{predictions,feedback}-<writer>.jsonl``, hours in UTC, one
+JSON record a line. A record is handed to the kernel whole before ``append`` returns, so it
+survives ``kill -9`` of any process; it is not fsynced, so not a power failure.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import re
+import secrets
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+from pydantic import ValidationError
+
+from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.contracts.prediction import FeedbackRecord, PredictionRecord
+
+FOLDER_FORMAT: Final = "%Y-%m-%dT%H"
+KEY_FORMAT: Final = "%Y-%m-%d-%H:00"
+SLACK_MS: Final = 2_000
+_ID: Final = re.compile(r"0[0-9a-f]{31}")  # 0: milliseconds until the year 2527
+_ID_IN_LINE: Final = re.compile(rb'"prediction_id":"([0-9a-f]{12})')
+_SCAN_BYTES: Final = 65_536
+_AFTER_ALL: Final = 1 << 62
+
+Record = TypeVar("Record", PredictionRecord, FeedbackRecord)
+Kind = Literal["predictions", "feedback"]
+
+
+class JournalUnavailable(PlatformError):
+    """A record could not be written, so its answer must not leave."""
+
+
+class JournalDamaged(PlatformError):
+    """A line that is not the unfinished last one of its file is no record."""
+
+
+def _hour(prediction_id: str) -> tuple[str, int]:
+    """The hour folder of an id, and the milliseconds since the epoch at which it was made."""
+    moment_ms = int(prediction_id[:12], 16)
+    return datetime.fromtimestamp(moment_ms / 1000, UTC).strftime(FOLDER_FORMAT), moment_ms
+
+
+class JournalWriter:
+    """Appends records; threads share one. Every writer has files of its own.
+
+    Prediction ids in a file never go back by more than ``SLACK_MS``, which ``find`` relies on:
+    a clock that was set back starts a new file.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder: Final = folder
+        self._lock: Final = threading.Lock()
+        self._open: dict[Kind, tuple[str, int]] = {}
+        self._newest_ms = 0
+
+    def append(self, record: PredictionRecord | FeedbackRecord) -> None:
+        """Write one record; when this returns, the kernel has all of it.
+
+        Raises:
+            JournalUnavailable: no space, no permission, a lost disk. The file keeps no part.
+        """
+        line = record.model_dump_json().encode() + b"\n"
+        with self._lock:
+            try:
+                if isinstance(record, PredictionRecord):
+                    self._append_prediction(record, line)
+                else:
+                    hour = record.at.astimezone(UTC).strftime(FOLDER_FORMAT)
+                    self._write("feedback", hour, line)
+            except OSError as error:
+                raise JournalUnavailable(f"journal {self._folder}: {error}") from error
+
+    def close(self) -> None:
+        """Close the files. A later ``append`` opens new ones."""
+        with self._lock:
+            for kind in list(self._open):
+                self._leave(kind)
+
+    def _append_prediction(self, record: PredictionRecord, line: bytes) -> None:
+        hour, moment_ms = _hour(record.answer.prediction_id)
+        if moment_ms < self._newest_ms - SLACK_MS:
+            self._leave("predictions")
+            self._newest_ms = moment_ms
+        self._write("predictions", hour, line)
+        self._newest_ms = max(self._newest_ms, moment_ms)
+
+    def _write(self, kind: Kind, hour: str, line: bytes) -> None:
+        handle = self._handle(kind, hour)
+        size = os.fstat(handle).st_size
+        try:
+            written = os.write(handle, line)
+            while written < len(line):
+                written += os.write(handle, line[written:])
+        except OSError:
+            # Only a file's last line may be unfinished: take it back, and never write behind it.
+            self._leave(kind, size)
+            raise
+
+    def _handle(self, kind: Kind, hour: str) -> int:
+        opened = self._open.get(kind)
+        if opened is not None and opened[0] == hour:
+            return opened[1]
+        self._leave(kind)
+        folder = self._folder / hour
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{kind}-{os.getpid()}-{secrets.token_hex(6)}.jsonl"
+        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o640)
+        self._open[kind] = (hour, handle)
+        return handle
+
+    def _leave(self, kind: Kind, size: int | None = None) -> None:
+        opened = self._open.pop(kind, None)
+        if opened is None:
+            return
+        try:
+            if size is not None:
+                os.ftruncate(opened[1], size)
+        finally:
+            os.close(opened[1])
+
+
+def hours(folder: Path) -> list[str]:
+    """Partition keys (``%Y-%m-%d-%H:00``, UTC) of the hours that have a folder, oldest first."""
+    names = (path.name for path in folder.glob("????-??-??T??"))
+    return sorted(datetime.strptime(name, FOLDER_FORMAT).strftime(KEY_FORMAT) for name in names)
+
+
+def read_hour(folder: Path, key: str) -> tuple[list[PredictionRecord], list[FeedbackRecord]]:
+    """Records of one hour: predictions by id, feedback by time and then id.
+
+    An unfinished last line of a file, left by a killed process, was never acknowledged and is
+    left out. An hour without a folder is empty.
+
+    Raises:
+        ValueError: ``key`` is not a partition key.
+        JournalDamaged: any other line that is not a record; names the file and the line.
+    """
+    where = folder / datetime.strptime(key, KEY_FORMAT).strftime(FOLDER_FORMAT)
+    predictions = list(_records(where, "predictions", PredictionRecord))
+    feedback = list(_records(where, "feedback", FeedbackRecord))
+    predictions.sort(key=lambda record: record.answer.prediction_id)
+    feedback.sort(key=lambda record: (record.at, record.prediction_id, record.label))
+    return predictions, feedback
+
+
+def find(folder: Path, prediction_id: str) -> PredictionRecord | None:
+    """The record of one prediction, or None. Reads a few pages of one hour's files."""
+    if not _ID.fullmatch(prediction_id):
+        return None
+    hour, target = _hour(prediction_id)
+    for path in sorted((folder / hour).glob("predictions-*.jsonl")):
+        if path.stat().st_size == 0:
+            continue
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as lines:
+            # Ids go back by at most the slack: outside these bounds none is the target's.
+            start, _ = _bisect(lines, target - SLACK_MS)
+            _, stop = _bisect(lines, target + SLACK_MS + 1)
+            at = lines.find(b'"prediction_id":"' + prediction_id.encode(), start, stop)
+            end = lines.find(b"\n", at) if at >= 0 else -1
+            if end >= 0:
+                line = lines[lines.rfind(b"\n", 0, at) + 1 : end]
+                return _record(line, PredictionRecord, f"{path}, byte {at}")
+    return None
+
+
+def _bisect(lines: mmap.mmap, limit_ms: int) -> tuple[int, int]:
+    """Starts of two nearby lines: one made before ``limit_ms`` (or 0), one not (or the end)."""
+    low, high = 0, len(lines)
+    while high - low > _SCAN_BYTES:
+        middle = lines.find(b"\n", (low + high) // 2, high) + 1
+        if middle in (0, high):
+            break
+        match = _ID_IN_LINE.search(lines, middle, min(middle + 256, len(lines)))
+        moment_ms = int(match.group(1), 16) if match else _AFTER_ALL
+        low, high = (middle, high) if moment_ms < limit_ms else (low, middle)
+    return low, high
+
+
+def _records(where: Path, kind: Kind, schema: type[Record]) -> Iterator[Record]:
+    for path in sorted(where.glob(f"{kind}-*.jsonl")):
+        *lines, _unfinished = path.read_bytes().split(b"\n")
+        for number, line in enumerate(lines, start=1):
+            yield _record(line, schema, f"{path}, line {number}")
+
+
+def _record(line: bytes, schema: type[Record], where: str) -> Record:
+    try:
+        return schema.model_validate_json(line)
+    except ValidationError as error:
+        raise JournalDamaged(f"{where}: not a record ({error.errors()[0]['msg']})") from error

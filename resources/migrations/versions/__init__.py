@@ -1,0 +1,1 @@
+"""Schema of the platform database, step by step (Alembic)."""

@@ -1,0 +1,158 @@
+"""The platform database: the state of serving and an audit log that can not be rewritten.
+
+SQLite below the platform home, or any database that SQLAlchemy reads, by ``MLOPS_DATABASE_URL``.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import JSON, DateTime, Engine, Integer, String, create_engine, select
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.contracts.rollout import RolloutState
+from mlops_assets.provenance.hashing import sha256_json
+
+URL_VARIABLE: Final = "MLOPS_DATABASE_URL"
+GENESIS: Final = "0" * 64
+MIGRATIONS: Final = Path(__file__).resolve().parent / "migrations"
+
+
+class ConflictingChange(PlatformError):
+    """Somebody else changed the state of serving meanwhile."""
+
+
+class BrokenAuditLog(PlatformError):
+    """An entry of the audit log is not what was written."""
+
+
+class Base(DeclarativeBase):
+    """Tables of the platform database."""
+
+
+class StateRow(Base):
+    """The state of serving; there is one row, with id 1."""
+
+    __tablename__ = "rollout_state"
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    revision: Mapped[int] = mapped_column(Integer)
+    state: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class AuditRow(Base):
+    """One change; ``sha256`` covers the row and the hash of the row before."""
+
+    __tablename__ = "audit_log"
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=True)
+    at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+    actor: Mapped[str] = mapped_column(String(200))
+    action: Mapped[str] = mapped_column(String(200))
+    reason: Mapped[str] = mapped_column(String(2000))
+    details: Mapped[dict[str, Any]] = mapped_column(JSON)
+    previous: Mapped[str] = mapped_column(String(64))
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One entry of the audit log as people read it."""
+
+    id: int
+    at: str
+    actor: str
+    action: str
+    reason: str
+    details: dict[str, Any]
+    sha256: str
+
+
+def _entry_hash(row: AuditRow) -> str:
+    moment = row.at.replace(tzinfo=UTC) if row.at.tzinfo is None else row.at.astimezone(UTC)
+    return sha256_json({
+        "at": moment.isoformat(), "actor": row.actor, "action": row.action, "reason": row.reason,
+        "details": row.details, "previous": row.previous,
+    })
+
+
+class PlatformDatabase:
+    """Reads and writes the platform database below ``home``; its schema is migrated on opening."""
+
+    def __init__(self, home: Path) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        self.url = os.environ.get(URL_VARIABLE) or f"sqlite:///{home / 'platform.db'}"
+        self.engine: Engine = create_engine(self.url)
+        self._migrate()
+
+    def _migrate(self) -> None:
+        from alembic import command
+        from alembic.config import Config
+
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.set_main_option("path_separator", "os")
+        with self.engine.begin() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+    def read_state(self) -> RolloutState:
+        """The state of serving now; revision 0 with no slots before the first change."""
+        with Session(self.engine) as session:
+            row = session.get(StateRow, 1)
+            return RolloutState(revision=0) if row is None else \
+                RolloutState.model_validate(row.state)
+
+    def change_state(
+        self, state: RolloutState, *, actor: str, action: str, details: dict[str, Any]
+    ) -> None:
+        """Write the next state (its revision is one more than the present one) and audit it.
+
+        Raises:
+            ConflictingChange: the present revision is another one; nothing is written.
+        """
+        with Session(self.engine) as session, session.begin():
+            row = session.get(StateRow, 1, with_for_update=True)
+            present = 0 if row is None else row.revision
+            if state.revision != present + 1:
+                raise ConflictingChange(
+                    f"the state of serving is at revision {present}, not "
+                    f"{state.revision - 1}; read it again and repeat the change"
+                )
+            body = state.model_dump(mode="json")
+            session.merge(StateRow(id=1, revision=state.revision, state=body))
+            last = session.scalars(select(AuditRow).order_by(AuditRow.id.desc()).limit(1)).first()
+            entry = AuditRow(
+                at=datetime.now(UTC), actor=actor, action=action, reason=state.reason,
+                details={**details, "revision": state.revision},
+                previous=GENESIS if last is None else last.sha256,
+            )
+            entry.sha256 = _entry_hash(entry)
+            session.add(entry)
+
+    def read_audit(self) -> list[AuditEntry]:
+        """Every entry, oldest first; the chain of hashes is checked.
+
+        Raises:
+            BrokenAuditLog: an entry was changed, removed or put in.
+        """
+        entries: list[AuditEntry] = []
+        previous = GENESIS
+        with Session(self.engine) as session:
+            for row in session.scalars(select(AuditRow).order_by(AuditRow.id)):
+                if row.previous != previous or _entry_hash(row) != row.sha256:
+                    raise BrokenAuditLog(
+                        f"audit entry {row.id} in {self.engine.url.render_as_string()} does not "
+                        "match the chain of hashes; restore the database from a backup"
+                    )
+                previous = row.sha256
+                entries.append(AuditEntry(row.id, row.at.isoformat(), row.actor, row.action,
+                                          row.reason, row.details, row.sha256))
+        return entries

@@ -1,0 +1,106 @@
+"""What a built bento holds, and that building is repeatable."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mlops_assets.contracts.model_card import PROGRAM_FILE, ModelCard
+from mlops_assets.releases.bento import (
+    BentoBuildFailed,
+    BuiltBento,
+    build_bento,
+    list_files,
+    read_container_file,
+)
+from mlops_assets.releases.requirements import UnpinnedRequirement, serving_requirements
+from tests.model_dir import write_model_dir
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bento")
+
+
+@pytest.fixture(scope="module")
+def card(folder: Path) -> ModelCard:
+    return write_model_dir(folder / "model")
+
+
+@pytest.fixture(scope="module")
+def bento(folder: Path, card: ModelCard) -> BuiltBento:
+    (folder / "model" / "provenance.json").write_text("{}")  # beside every artifact of the store
+    return build_bento(folder / "model", bentoml_home=folder / ".home", project_root=ROOT)
+
+
+def test_a_bento_holds_the_service_and_the_model_and_no_training_code(
+    bento: BuiltBento, card: ModelCard
+) -> None:
+    assert bento.tag == f"classifier:{card.version[:16]}"
+    assert bento.files["src/model/model.onnx"] == card.program_sha256
+    assert sorted(n for n in bento.files if n.startswith("src/model/")) == [
+        "src/model/golden.npz",
+        "src/model/model.onnx",
+        "src/model/model_card.json",
+        "src/model/reference.npz",
+    ]
+    carried = {name.removeprefix("src/") for name in bento.files if name.endswith(".py")}
+    assert {"bentos/service.py", "resources/journal.py", "resources/durable.py"} <= carried
+    assert not [
+        n for n in carried if re.match(r"mlops_assets/(?!contracts|provenance|__init__)", n)
+    ]
+    text = (bento.path / "env/python/requirements.txt").read_text()
+    names = set(re.findall(r"^([a-z0-9-]+)==\d", text, re.M))
+    assert {"bentoml", "onnxruntime", "uvloop", "httptools", "python-multipart"} <= names
+    assert not names & {"torch", "dagster", "mlflow", "timm", "dvc", "polars"}
+    assert not re.findall(r"^[a-z0-9-]+$", text, re.M)
+    assert f"model-version: {card.version}" in (bento.path / "bento.yaml").read_text()
+
+
+def test_the_container_file_runs_as_a_user_and_carries_no_secret(bento: BuiltBento) -> None:
+    text = read_container_file(bento.path)
+    assert re.search(r"^FROM python:3\.\d+-slim AS base-container$", text, re.M)
+    assert re.findall(r"^USER (.+)$", text, re.M) == ["bentoml"]
+    assert "BENTOML_DO_NOT_TRACK=True" in text
+    assert not re.search(r"password|secret|token|api_key|https?://", text, re.I)
+
+
+def test_building_again_keeps_an_equal_bento_and_replaces_another(
+    folder: Path, bento: BuiltBento
+) -> None:
+    home = folder / ".home"
+    before = (bento.path / "bento.yaml").stat().st_ino
+    assert build_bento(folder / "model", bentoml_home=home, project_root=ROOT) == bento
+    assert (bento.path / "bento.yaml").stat().st_ino == before
+    other = folder / "other"
+    shutil.copytree(home, other)
+    older = other / bento.path.relative_to(home)
+    (older / "src/bentos/app.py").write_text("older code")
+    (older / "src/bentos/gone.py").write_text("a module that is no more")
+    again = build_bento(folder / "model", bentoml_home=other, project_root=ROOT)
+    assert again == BuiltBento(bento.tag, older, bento.files)
+    assert list_files(older) == bento.files
+    assert [path.name for path in other.iterdir()] == ["bentos"]
+    assert (older.parent / "latest").read_text() == older.name
+
+
+def test_a_model_that_is_not_its_card_is_not_built(tmp_path: Path) -> None:
+    write_model_dir(tmp_path / "model")
+    with (tmp_path / "model" / PROGRAM_FILE).open("ab") as program:
+        program.write(b" ")
+    with pytest.raises(BentoBuildFailed, match="not the program of its card"):
+        build_bento(tmp_path / "model", bentoml_home=tmp_path / "home", project_root=ROOT)
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_lock_that_lacks_a_requirement_is_refused(tmp_path: Path) -> None:
+    lock = tmp_path / "requirements.lock"
+    lock.write_text((ROOT / "requirements.lock").read_text().replace("orjson==", "orsonj=="))
+    with pytest.raises(UnpinnedRequirement, match="does not pin orjson"):
+        serving_requirements(lock)
