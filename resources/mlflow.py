@@ -104,7 +104,7 @@ class Tracking:
         # mlflow.start_run continues a finished run only after it is set to running again.
         if found is not None:
             client.update_run(found, status="RUNNING")
-        tracking = MlFlow(StepContext(
+        tracking = MlFlow(StepContext(  # type: ignore[no-untyped-call]
             log=context.log, dagster_run=context.run, run_id=context.run.run_id,
             resource_config={
                 "experiment_name": self.experiment, "mlflow_tracking_uri": self.uri,

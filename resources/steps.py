@@ -199,7 +199,7 @@ def run_step(
     """
     code = read_code_state(project_root)
     pins = pin_inputs(store, step, partition)
-    refs = sorted((ref for each in pins.values() for ref in each), key=lambda ref: str(ref))
+    refs = sorted((ref for each in pins.values() for ref in each), key=str)
     hardware = asdict(read_hardware(threads=step.threads, device=step.device))
     config = dict(step.config)
     facts: dict[str, Any] = {

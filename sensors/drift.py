@@ -30,7 +30,7 @@ def _recent_retrain(instance: dg.DagsterInstance, cooldown: timedelta) -> str | 
     return None
 
 
-def _text(metadata: dict[str, dg.MetadataValue], key: str) -> str:  # type: ignore[type-arg]
+def _text(metadata: dict[str, dg.MetadataValue], key: str) -> str:
     return str(metadata[key].value)
 
 

@@ -39,6 +39,7 @@ def build_embeddings(
             settings.backbone, pretrained=settings.pretrained, num_classes=0,
             in_chans=pixels.channels,
         )
+    dimensions = int(backbone.num_features)  # type: ignore[arg-type]
     backbone = backbone.eval().to(memory_format=torch.channels_last)
     ids: list[str] = []
     parts: list[NDArray[np.float32]] = []
@@ -47,7 +48,7 @@ def build_embeddings(
             batch = torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
             parts.append(backbone(batch).float().numpy())
             ids += names
-    vectors = np.concatenate(parts) if parts else np.zeros((0, backbone.num_features), np.float32)
+    vectors = np.concatenate(parts) if parts else np.zeros((0, dimensions), np.float32)
     order = np.argsort(np.array(ids, dtype="S64"), kind="stable")
     out, summary = work.out("embeddings"), work.summary("embeddings")
     np.save(out / EMBEDDINGS_FILE, vectors[order])

@@ -21,8 +21,11 @@ CHUNK_ROWS = 256
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One split: ``images`` uint8 ``[N, H, W, C]`` (memory-mapped), ``labels`` int64 ``[N]``
-    (indices into the classes), ``image_ids`` ``[N]`` hex SHA-256, ``batches`` ``[N]``."""
+    """One split of ``N`` images.
+
+    ``images`` uint8 ``[N, H, W, C]`` (memory-mapped), ``labels`` int64 ``[N]`` (indices into the
+    classes), ``image_ids`` ``[N]`` hex SHA-256, ``batches`` ``[N]`` partition keys.
+    """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]

@@ -72,7 +72,7 @@ def build_evaluation(settings: GateSettings, work: Workspace, *, threads: int) -
 
 
 def make_slices(shard: Shard, classes: list[str]) -> dict[str, NDArray[np.bool_]]:
-    """Slice name to rows ``[N]`` bool: each class, and each batch of origin if there are several."""
+    """Slice name to rows ``[N]`` bool: each class, and each batch if there are several."""
     slices = {f"class {name}": shard.labels == index for index, name in enumerate(classes)}
     batches = sorted(set(shard.batches.tolist()))
     if len(batches) > 1:

@@ -49,7 +49,7 @@ class ImageNetwork(nn.Module):
     def __init__(self, spec: NetworkSpec, *, pretrained: bool = False) -> None:
         super().__init__()
         try:
-            self.backbone = timm.create_model(
+            self.backbone: Any = timm.create_model(
                 spec.model, pretrained=pretrained, num_classes=len(spec.classes),
                 in_chans=spec.channels, **spec.model_args,
             )

@@ -78,7 +78,7 @@ def write_registration(work: Workspace, tracking: Tracking, name: str) -> None:
         name, exported_model=exported, run_id=run_id, artifact_path=path,
         tags={PROGRAM_TAG: card.program_sha256},
     )
-    facts = {"name": name, "version": version.version, "exported_model": exported,
+    facts = {"name": name, "registry_version": version.version, "exported_model": exported,
              "program_sha256": card.program_sha256, "mlflow_run_id": run_id}
     (work.out("registered_model") / REGISTRATION_FILE).write_bytes(canonical_json(facts))
     work.summary("registered_model").values |= facts

@@ -33,8 +33,12 @@ def run_job(job: Path, say: Callable[[str], None]) -> None:
         say(f"epoch {epoch.epoch}/{settings.epochs} loss {epoch.loss:.3f} "
             f"accuracy {epoch.accuracy:.4f} ({seconds:.1f} s)")
 
-    paths = (Path(asked[name]) for name in ("shards", "out", "checkpoints"))
-    train(settings, *paths, report)
+    train(settings, Path(asked["shards"]), Path(asked["out"]), Path(asked["checkpoints"]), report)
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
 
 
 def main() -> None:
@@ -44,7 +48,7 @@ def main() -> None:
         with open_dagster_pipes() as pipes:
             run_job(job, pipes.log.info)
     else:
-        run_job(job, lambda line: sys.stdout.write(line + "\n"))
+        run_job(job, _print)
 
 
 if __name__ == "__main__":

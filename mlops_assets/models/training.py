@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import timm.optim
-import timm.scheduler
-import timm.utils
 import torch
+from timm.optim import create_optimizer_v2
+from timm.scheduler import create_scheduler_v2
+from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from mlops_assets.config import TrainingSettings
@@ -64,16 +64,16 @@ class Trainer:
         torch.manual_seed(settings.seed)
         layout = torch.channels_last if settings.channels_last else torch.contiguous_format
         self.network = ImageNetwork(self.spec, pretrained=settings.pretrained)
-        self.network.to(self.device, memory_format=layout)
+        self.network.to(self.device).to(memory_format=layout)
         # The decay grows with the steps, so that a short training is not mostly its first weights.
-        self.average = timm.utils.ModelEmaV3(
+        self.average = ModelEmaV3(
             self.network, decay=settings.ema_decay, use_warmup=True
         )
-        self.optimizer = timm.optim.create_optimizer_v2(
+        self.optimizer = create_optimizer_v2(
             self.network, opt=settings.optimizer, lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
         )
-        self.scheduler, _ = timm.scheduler.create_scheduler_v2(
+        self.scheduler, _ = create_scheduler_v2(
             self.optimizer, sched=settings.scheduler, num_epochs=settings.epochs,
             warmup_epochs=settings.warmup_share * settings.epochs,  # type: ignore[arg-type]
             warmup_lr=settings.learning_rate / 25, min_lr=settings.learning_rate / 1000,
@@ -85,7 +85,7 @@ class Trainer:
         settings = self.settings
         how = Augmentation(settings.flip, settings.shift, settings.erase)
         lossfn = nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing)
-        network = torch.compile(self.network) if settings.compile else self.network
+        network: Any = torch.compile(self.network) if settings.compile else self.network
         network.train()
         order = epoch_order(len(shard.labels), settings.seed, epoch)
         total, count = torch.zeros((), device=self.device), 0

@@ -92,8 +92,8 @@ def compare(reference: View, window: View, settings: DriftSettings) -> DriftRepo
     results["predicted_classes"] = class_test(reference.classes, window.classes)
     adjusted = holm(np.array([p_value for _, p_value in results.values()]))
     signals = sorted(
-        (Signal(name, statistic, p_value, float(corrected))
-         for (name, (statistic, p_value)), corrected in zip(results.items(), adjusted, strict=True)),
+        (Signal(name, *test, float(corrected))
+         for (name, test), corrected in zip(results.items(), adjusted, strict=True)),
         key=lambda signal: (signal.adjusted, -signal.statistic),
     )
     least = signals[0].adjusted

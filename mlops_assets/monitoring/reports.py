@@ -87,7 +87,8 @@ def _draw(
     figure, axes = new_figure(10.0, 2.6, columns=len(PLOTTED))
     for axis, name in zip(axes, PLOTTED, strict=True):
         both = np.concatenate([reference.signals[name], window.signals[name]])
-        edges = np.linspace(*np.quantile(both, [0.001, 0.999]), 31)
+        low, high = np.quantile(both, [0.001, 0.999])
+        edges = np.linspace(float(low), float(high), 31)
         axis.hist(reference.signals[name], edges, density=True, color=SERIES[0], alpha=0.5,
                   label="reference")
         axis.hist(window.signals[name], edges, density=True, histtype="step", color=SERIES[1],
@@ -113,7 +114,8 @@ def build_performance_report(work: Workspace) -> None:
     out, summary = work.out("performance_report"), work.summary("performance_report")
     by_model = [_interval(f"model {key[0][:16]}", part) for key, part in
                 sorted(joined.group_by("model_version"))]
-    by_class = [_interval(f"class {key[0]}", part) for key, part in sorted(joined.group_by("truth"))]
+    by_class = [_interval(f"class {key[0]}", part) for key, part in
+                sorted(joined.group_by("truth"))]
     (out / REPORT_FILE).write_bytes(canonical_json({"models": by_model, "classes": by_class}))
     summary.values |= {"rows": joined.height, "predictions": predictions.height}
     summary.tables["accuracy"] = [*by_model, *by_class]

@@ -66,7 +66,8 @@ def write_snapshot(
     Raises:
         EmptySource: there is no image.
     """
-    shards, rows, held = _Shards(folder, shard_bytes), [], 0
+    shards, held = _Shards(folder, shard_bytes), 0
+    rows: list[dict[str, object]] = []
     per_class: dict[str, int] = {}
     total = count = 0
     try:

@@ -145,7 +145,9 @@ def _summarize(
         (label, split): count
         for label, split, count in rows.group_by("label", "split").len().iter_rows()
     }
-    table = {split: [float(counts.get((name, split), 0)) for name in classes] for split in SPLITS}
+    table: dict[str, Sequence[float]] = {
+        split: [float(counts.get((name, split), 0)) for name in classes] for split in SPLITS
+    }
     summary.tables["splits"] = [
         {"split": split, "images": int(sum(table[split]))} for split in SPLITS
     ]

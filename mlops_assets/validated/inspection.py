@@ -36,8 +36,11 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a good image is. ``mean`` and ``std`` are over all pixel values, 0-255;
-    ``thumbnail`` is 16 x 16 grey uint8, row by row."""
+    """What a good image is.
+
+    ``mean`` and ``std`` are over all pixel values, 0-255; ``thumbnail`` is 16 x 16 grey uint8,
+    row by row.
+    """
 
     format: ImageFormat
     mode: str
