@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections.abc import Callable
+from contextlib import closing
+from http import HTTPStatus
+from http.client import HTTPConnection, HTTPException
 from typing import Any, Final
-
-import httpx
 
 from deploy.ports import Ports
 from deploy.programs import CODE_LOCATION
 from mlops_assets.contracts.errors import PlatformError
 
 PROBE_SECONDS: Final = 3.0
+QUERY_SECONDS: Final = 30.0
+NO_ANSWER: Final = (OSError, HTTPException, KeyError, TypeError, ValueError)
 UNREACHABLE: Final = "DagsterUserCodeUnreachableError"
 
 Probe = Callable[[], str | None]
@@ -39,29 +43,44 @@ def _listens(host: str, port: int) -> str | None:
         return f"port {port}: {error.strerror or error}"
 
 
-def _answers(url: str) -> str | None:
+def _fetch(host: str, port: int, path: str, body: bytes | None = None) -> tuple[int, bytes]:
+    """Status and body of one answer. Probes come often: this costs a hundredth of a new client."""
+    seconds = PROBE_SECONDS if body is None else QUERY_SECONDS
+    with closing(HTTPConnection(host, port, timeout=seconds)) as connection:
+        method = "GET" if body is None else "POST"
+        connection.request(method, path, body, {"content-type": "application/json"})
+        response = connection.getresponse()
+        return response.status, response.read()
+
+
+def _answers(host: str, port: int, path: str) -> str | None:
     try:
-        status = httpx.get(url, timeout=PROBE_SECONDS).status_code
-    except httpx.HTTPError as error:
-        return f"{url}: {error}"
-    return None if status == httpx.codes.OK else f"{url} answers {status}"
+        status, _ = _fetch(host, port, path)
+    except (OSError, HTTPException) as error:
+        return f"port {port}: {error}"
+    return None if status == HTTPStatus.OK else f"{path} answers {status}"
 
 
-def _ask(url: str, query: str) -> dict[str, Any]:
-    response = httpx.post(f"{url}/graphql", json={"query": query}, timeout=10 * PROBE_SECONDS)
-    response.raise_for_status()
-    answer: dict[str, Any] = response.json()["data"]
+def _ask(host: str, port: int, query: str) -> dict[str, Any]:
+    """The data of a GraphQL answer.
+
+    Raises:
+        OSError, HTTPException: no answer.
+        KeyError, TypeError, ValueError: another answer than was asked for.
+    """
+    _, body = _fetch(host, port, "/graphql", json.dumps({"query": query}).encode())
+    answer: dict[str, Any] = json.loads(body)["data"]
     return answer
 
 
-def _loads_code(url: str) -> str | None:
+def _loads_code(host: str, port: int) -> str | None:
     """The webserver answers and has the definitions.
 
     Raises:
         BrokenDefinitionsError: the code server answers with an error in the definitions.
     """
     try:
-        workspace = _ask(url, _WORKSPACE)["workspaceOrError"]
+        workspace = _ask(host, port, _WORKSPACE)["workspaceOrError"]
         entries = {entry["name"]: entry for entry in workspace.get("locationEntries", [])}
         entry = entries.get(CODE_LOCATION)
         if entry is None or entry["loadStatus"] != "LOADED" or not entry["locationOrLoadError"]:
@@ -75,26 +94,25 @@ def _loads_code(url: str) -> str | None:
             return "the code server does not answer yet"
         said = lines[-1] if lines else "no message"
         raise BrokenDefinitionsError(f"the definitions do not load: {said}")
-    except (httpx.HTTPError, KeyError, TypeError) as error:
-        return f"{url}: {error}"
+    except NO_ANSWER as error:
+        return f"port {port}: {error}"
 
 
-def _daemons_run(url: str) -> str | None:
+def _daemons_run(host: str, port: int) -> str | None:
     try:
-        health = _ask(url, _DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]
-    except (httpx.HTTPError, KeyError, TypeError) as error:
-        return f"{url}: {error}"
+        health = _ask(host, port, _DAEMONS)["instance"]["daemonHealth"]["allDaemonStatuses"]
+    except NO_ANSWER as error:
+        return f"port {port}: {error}"
     ill = [each["daemonType"] for each in health if each["required"] and not each["healthy"]]
     return f"no heartbeat yet of {', '.join(ill)}" if ill else None
 
 
 def make_probes(host: str, ports: Ports) -> dict[str, Probe]:
     """Program name to a probe that gives None when ready, else what is still missing."""
-    web = f"http://{host}:{ports.dagster}"
     return {
         "code": lambda: _listens(host, ports.code),
-        "mlflow": lambda: _answers(f"http://{host}:{ports.mlflow}/health"),
-        "webserver": lambda: _loads_code(web),
-        "daemon": lambda: _daemons_run(web),
-        "service": lambda: _answers(f"http://{host}:{ports.service}/readyz"),
+        "mlflow": lambda: _answers(host, ports.mlflow, "/health"),
+        "webserver": lambda: _loads_code(host, ports.dagster),
+        "daemon": lambda: _daemons_run(host, ports.dagster),
+        "service": lambda: _answers(host, ports.service, "/readyz"),
     }

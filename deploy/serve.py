@@ -56,7 +56,8 @@ def main() -> None:
     except PlatformError as error:
         sys.exit(f"mlops: {error}")
     bentoml = Path(sys.executable).parent / "bentoml"
-    os.execv(bentoml, [  # noqa: S606 # nosec B606 - an argument list, no shell
+    # An argument list, no shell.
+    os.execv(bentoml, [  # noqa: S606  # nosec B606
         str(bentoml), "serve", champion.bento_tag,
         "--host", options.host, "--port", str(options.port),
     ])

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+# Far longer than any small file takes; a younger half may still be somebody's.
+LEFTOVER_SECONDS: Final = 3600
 
 
 def sync_folder(folder: Path) -> None:
@@ -43,3 +51,42 @@ def write_bytes(path: Path, content: bytes) -> None:
     finally:
         temporary.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files in ``folder`` that killed calls of ``write_bytes`` left."""
+    for path in folder.glob(".*-????????"):
+        try:
+            if time.time() - path.stat().st_mtime > LEFTOVER_SECONDS:
+                path.unlink()
+        except FileNotFoundError:
+            # Its writer, or another sweeper, was faster.
+            continue
+
+
+def lock_folder(folder: Path, *, wait: bool) -> int | None:
+    """Lock a folder until the returned handle is closed or the process ends, however it ends.
+
+    None without ``wait`` when somebody else holds the lock, and when the folder is gone.
+    """
+    try:
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        os.close(handle)
+        return None
+    return handle
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Within, no other process or thread is within for the same folder."""
+    handle = lock_folder(folder, wait=True)
+    try:
+        yield
+    finally:
+        if handle is not None:
+            os.close(handle)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -93,7 +94,6 @@ class Tracking:
             The id of the MLflow run.
         """
         import mlflow
-        from dagster_mlflow.resources import MlFlow
 
         client = self.client()
         wanted = {
@@ -104,7 +104,7 @@ class Tracking:
         # mlflow.start_run continues a finished run only after it is set to running again.
         if found is not None:
             client.update_run(found, status="RUNNING")
-        tracking = MlFlow(StepContext(  # type: ignore[no-untyped-call]
+        tracking = _open_run(StepContext(
             log=context.log, dagster_run=context.run, run_id=context.run.run_id,
             resource_config={
                 "experiment_name": self.experiment, "mlflow_tracking_uri": self.uri,
@@ -171,6 +171,17 @@ class Tracking:
             return None
         version = client.get_model_version(name, number)
         return RegisteredVersion(name, str(number), version.tags[EXPORTED_TAG], version.run_id)
+
+
+def _open_run(context: StepContext) -> Any:
+    """dagster-mlflow's client with an active run; its beta mark is known, and pinned."""
+    import dagster as dg
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        from dagster_mlflow.resources import MlFlow
+
+        return MlFlow(context)  # type: ignore[no-untyped-call]
 
 
 @contextmanager

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.summary import CheckOutcome, Summary
@@ -26,6 +27,7 @@ from resources.store import ArtifactStore, DamagedArtifact, MissingArtifact
 
 GROUPS = ("raw", "validated", "features", "models", "releases", "monitoring")
 COMMON_SOURCES = ("mlops_assets/contracts", "mlops_assets/provenance", "resources/steps.py")
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 Reading = Literal["one", "same-partition", "every-partition", "optional", "ancestor"]
 
 
@@ -172,9 +174,11 @@ def _recalled(store: ArtifactStore, step_key: str, partition: str | None) -> lis
         ref = InputRef(asset=asset, partition=partition, version=version)
         try:
             store.verify(ref)
+            record = store.record(asset, record_sha256)
         except (MissingArtifact, DamagedArtifact):
             return []
-        record = store.record(asset, record_sha256)
+        if (record.version, record.step_key) != (version, step_key):
+            return []
         results.append(StepResult(ref, record, store.summary(ref), reused=True))
     return results
 
@@ -212,24 +216,41 @@ def run_step(
         "inputs": [ref.model_dump() for ref in refs],
     })
     results = _recalled(store, step_key, partition)
-    if not results:
-        results = _build(
-            store, step, build,
-            pins=pins, run_id=run_id, partition=partition, step_key=step_key,
-            facts={
-                **facts, "inputs": refs, "config": config, "code_commit": code.commit,
-                "code_dirty": code.dirty, "dagster_run_id": run_id, "step_key": step_key,
-            },
-        )
-    for result in results:
-        if finalize is not None:
-            finalize(result)
-        store.set_current(result.ref)
-    if not results[0].reused:
-        store.remember(
-            step_key, {each.ref.asset: (each.ref.version, each.record.sha256) for each in results}
-        )
+    with _full_disk_named(store, step.outputs[0]):
+        if not results:
+            results = _build(
+                store, step, build,
+                pins=pins, run_id=run_id, partition=partition, step_key=step_key,
+                facts={
+                    **facts, "inputs": refs, "config": config, "code_commit": code.commit,
+                    "code_dirty": code.dirty, "dagster_run_id": run_id, "step_key": step_key,
+                },
+            )
+        for result in results:
+            if finalize is not None:
+                finalize(result)
+            store.set_current(result.ref)
+        if not results[0].reused:
+            store.remember(step_key, {
+                each.ref.asset: (each.ref.version, each.record.sha256) for each in results
+            })
     return results
+
+
+@contextmanager
+def _full_disk_named(store: ArtifactStore, asset: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        free = shutil.disk_usage(store.root).free
+        # numpy says only how much it wrote; the scratch folder is gone again by now.
+        short_write = error.errno is None and "requested and" in str(error)
+        if error.errno not in FULL and not short_write:
+            raise
+        raise StorageFull(
+            f"no room in {store.root} for `{asset}` ({free >> 20} MiB free); free some space or "
+            "set PLATFORM_HOME to a larger disk, then materialize again; what was there is whole"
+        ) from error
 
 
 def _build(
@@ -245,17 +266,8 @@ def _build(
 ) -> list[StepResult]:
     with store.scratch() as folder:
         work = Workspace(store, partition, run_id, pins, folder, step_key)
-        try:
-            build(work)
-            return [_commit(work, asset, facts) for asset in step.outputs]
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            free = shutil.disk_usage(store.root).free
-            raise StorageFull(
-                f"no room in {store.root} for `{step.outputs[0]}` ({free >> 20} MiB free); free "
-                "some space or set PLATFORM_HOME to a larger disk; nothing has changed"
-            ) from error
+        build(work)
+        return [_commit(work, asset, facts) for asset in step.outputs]
 
 
 def _commit(work: Workspace, asset: str, facts: Mapping[str, Any]) -> StepResult:

@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import secrets
@@ -18,24 +19,19 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote
 
-import psutil
-
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.summary import Summary
-from mlops_assets.provenance.hashing import (
-    RECORD_FILE,
-    SUMMARY_FILE,
-    canonical_json,
-    digest_files,
-    sha256_file,
+from mlops_assets.provenance.hashing import RECORD_FILE, SUMMARY_FILE, canonical_json
+from mlops_assets.provenance.integrity import inspect_artifact
+from mlops_assets.provenance.record import DamagedRecord, InputRef, ProvenanceRecord
+from resources.durable import (
+    lock_folder,
+    locked,
+    remove_leftovers,
+    sync_folder,
+    sync_tree,
+    write_bytes,
 )
-from mlops_assets.provenance.record import (
-    DamagedRecord,
-    InputRef,
-    ProvenanceRecord,
-    read_record,
-)
-from resources.durable import sync_folder, sync_tree, write_bytes
 
 UNPARTITIONED: Final = "_"
 Steps = dict[str, tuple[str, str]]
@@ -76,11 +72,11 @@ class ArtifactStore:
             return None
         try:
             version = json.loads(content)["version"]
+            return InputRef(asset=asset, partition=partition, version=version)
         except (ValueError, KeyError, TypeError) as error:
             raise DamagedArtifact(
                 f"{path} is damaged; materialize `{asset}` again to write it anew"
             ) from error
-        return InputRef(asset=asset, partition=partition, version=version)
 
     def pin(self, asset: str, partition: str | None = None) -> InputRef:
         """Resolve an input once; what the reference says later does not matter.
@@ -123,22 +119,9 @@ class ArtifactStore:
         folder = self.path(ref)
         if not folder.is_dir():
             raise MissingArtifact(f"`{ref.asset}` has no version {ref.version} in {self.root}")
-        try:
-            record = read_record(folder)
-        except DamagedRecord as error:
-            raise DamagedArtifact(str(error)) from error
-        if record.version != ref.version:
-            raise DamagedArtifact(f"{folder / RECORD_FILE} is of another version {record.version}")
-        found = digest_files(folder)
-        for name in sorted(record.files.keys() | found.keys()):
-            if record.files.get(name) != found.get(name):
-                raise DamagedArtifact(
-                    f"{folder / name} does not match its hash; delete {folder} and "
-                    f"materialize `{ref.asset}` again, or restore it with `dvc pull`"
-                )
-        summary = folder / SUMMARY_FILE
-        if not summary.is_file() or sha256_file(summary) != record.summary_sha256:
-            raise DamagedArtifact(f"{summary} does not match its hash")
+        record, damages = inspect_artifact(folder)
+        if record is None or damages:
+            raise DamagedArtifact(str(damages[0]))
         return record
 
     def summary(self, ref: InputRef) -> Summary:
@@ -147,18 +130,35 @@ class ArtifactStore:
 
     @contextmanager
     def scratch(self) -> Iterator[Path]:
-        """A folder on the store's file system, removed at the end with what is left in it."""
+        """A folder on the store's file system, removed at the end with what is left in it.
+
+        It is locked while it is in use. A kill frees the lock, so the next caller sweeps up: also
+        one in another container, which can not see this process.
+        """
         base = self.root / ".tmp"
         base.mkdir(parents=True, exist_ok=True)
-        for stale in base.iterdir():
-            if not psutil.pid_exists(int(stale.name.partition("-")[0])):
-                shutil.rmtree(stale, ignore_errors=True)
         folder = base / f"{os.getpid()}-{secrets.token_hex(8)}"
-        folder.mkdir()
+        with locked(base):
+            self._sweep(base)
+            folder.mkdir()
+            held = lock_folder(folder, wait=False)
         try:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+            if held is not None:
+                os.close(held)
+
+    def _sweep(self, base: Path) -> None:
+        """Remove what killed processes left: scratch folders, and halves of small files."""
+        for stale in base.iterdir():
+            handle = lock_folder(stale, wait=False)
+            if handle is not None:
+                shutil.rmtree(stale, ignore_errors=True)
+                os.close(handle)
+        for pattern in ("*/refs", "*/records", ".steps"):
+            for folder in self.root.glob(pattern):
+                remove_leftovers(folder)
 
     def commit(self, folder: Path, record: ProvenanceRecord, summary: Summary) -> None:
         """Move a finished folder into place with its record and summary.
@@ -181,7 +181,13 @@ class ArtifactStore:
                 aside.parent.mkdir(exist_ok=True)
                 target.rename(aside)
         if not target.exists():
-            folder.rename(target)
+            try:
+                folder.rename(target)
+            except OSError as error:
+                # Another process was first with the same version; only a whole one may stay.
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+                self.verify(ref)
             sync_folder(asset)
         write_bytes(asset / "records" / f"{record.sha256}.json", record.to_bytes())
 
@@ -196,13 +202,25 @@ class ArtifactStore:
             return {asset: (pair[0], pair[1]) for asset, pair in json.loads(content).items()}
         except FileNotFoundError:
             return None
-        except (ValueError, IndexError, AttributeError) as error:
+        except (ValueError, IndexError, AttributeError, TypeError) as error:
             raise DamagedArtifact(
                 f"{self.root / '.steps' / step_key}.json is damaged; delete it"
             ) from error
 
     def record(self, asset: str, sha256: str) -> ProvenanceRecord:
-        """One materialization's record by its hash."""
-        return ProvenanceRecord.from_bytes(
-            (self.root / asset / "records" / f"{sha256}.json").read_bytes()
-        )
+        """One materialization's record by its hash.
+
+        Raises:
+            MissingArtifact: there is none.
+            DamagedArtifact: it is not what was written.
+        """
+        path = self.root / asset / "records" / f"{sha256}.json"
+        try:
+            record = ProvenanceRecord.from_bytes(path.read_bytes())
+        except FileNotFoundError as error:
+            raise MissingArtifact(f"`{asset}` has no record {sha256} in {self.root}") from error
+        except DamagedRecord as error:
+            raise DamagedArtifact(f"{path}: {error}") from error
+        if record.sha256 != sha256:
+            raise DamagedArtifact(f"{path} holds another record, {record.sha256}")
+        return record

@@ -59,6 +59,7 @@ query($run: ID!, $cursor: String, $limit: Int) {
         }
         ... on ExecutionStepFailureEvent { error { ...chain } failureMetadata { description } }
         ... on RunFailureEvent { error { ...chain } }
+        ... on EngineEvent { error { ...chain } }
       }
     }
   }

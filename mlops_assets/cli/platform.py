@@ -93,12 +93,12 @@ def _print_table(found: list[ProgramStatus]) -> None:
     from rich.table import Table
 
     table = Table(box=box.SIMPLE)
-    for column in ("program", "state", "ready", "pid", "up", "address", ""):
+    for column in ("program", "state", "ready", "pid", "up", ""):
         table.add_column(column, overflow="fold")
     words = {True: "yes", False: "no", None: "-"}
     for each in found:
         pid, uptime = (str(each.pid), f"{each.uptime} s") if each.pid else ("", "")
         table.add_row(
-            each.name, each.state.lower(), words[each.ready], pid, uptime, each.url, each.detail
+            each.name, each.state.lower(), words[each.ready], pid, uptime, each.detail or each.url
         )
     Console(highlight=False).print(table)

@@ -42,6 +42,7 @@ class RunFollower:
     report: RunReport
     started: dict[str, float] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
+    trouble: str = ""
 
     def take(self, event: Event) -> bool | None:
         """Take one event; True or False when it says that the run ended well or not."""
@@ -54,8 +55,12 @@ class RunFollower:
         elif event.kind == "ExecutionStepFailureEvent":
             self.failures.append(f"step `{event.step}` failed: {event.error or event.message}")
             self.show(f"  {event.step}: FAILED")
+        elif event.kind == "EngineEvent" and event.error:
+            # Before any step, such as code that does not load: the run's own end says no reason.
+            self.trouble = event.error
         elif event.kind in ENDS and not ENDS[event.kind] and not self.failures:
-            self.failures.append(event.error or event.message or "the run was canceled")
+            reason = event.error or self.trouble or event.message
+            self.failures.append(reason or "the run was canceled")
         return ENDS.get(event.kind)
 
     def _materialized(self, event: Event) -> None:

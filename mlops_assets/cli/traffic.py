@@ -16,7 +16,7 @@ from resources.store import ArtifactStore
 
 CONNECTIONS: Final = 8
 # Enough to choose from; a folder of photographs need not be read to its end.
-MAX_CANDIDATES: Final = 20_000
+MAX_CANDIDATES: Final = 5_000
 HELD_OUT: Final = "test"
 
 
@@ -65,6 +65,8 @@ def sample_images(home: Path, batch: str, count: int) -> tuple[LabelledImage, ..
         MissingArtifact: the batch has no snapshot.
         TrafficError: the snapshot is empty.
     """
+    import pyarrow.compute as pc
+
     from mlops_assets.raw.snapshot import read_batches
 
     store = ArtifactStore(home / "store")
@@ -72,11 +74,14 @@ def sample_images(home: Path, batch: str, count: int) -> tuple[LabelledImage, ..
     held_out: list[LabelledImage] = []
     others: list[LabelledImage] = []
     for rows in read_batches(folder, ["label", "origin_split", "content"]):
-        for label, part, content in zip(*(column.to_pylist() for column in rows), strict=True):
-            kept = held_out if part == HELD_OUT else others
-            if len(kept) < MAX_CANDIDATES:
-                kept.append(LabelledImage(content, label))
-        if len(held_out) == MAX_CANDIDATES:
+        tested = pc.equal(rows["origin_split"], HELD_OUT)
+        for kept, mask in ((held_out, tested), (others, pc.invert(tested))):
+            part = rows.filter(mask)
+            step = max(1, part.num_rows // count)
+            some = part.take(list(range(0, part.num_rows, step)))
+            pairs = zip(some["content"].to_pylist(), some["label"].to_pylist(), strict=True)
+            kept.extend(LabelledImage(content, label) for content, label in pairs)
+        if len(held_out) >= MAX_CANDIDATES or (len(others) >= MAX_CANDIDATES and not held_out):
             break
     images = held_out or others
     if not images:

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import dagster as dg
 
+from mlops_assets.config import load_settings
+from mlops_assets.monitoring.hours import first_hour
 from mlops_assets.monitoring.logs import (
     build_feedback_labels,
     build_prediction_log,
@@ -24,7 +26,9 @@ from resources.platform import Platform
 from resources.steps import Step
 
 Results = Iterator[dg.MaterializeResult[Any]]
-HOURS: Final = dg.HourlyPartitionsDefinition(start_date="2026-11-01-00:00", end_offset=1)
+HOURS: Final = dg.HourlyPartitionsDefinition(
+    start_date=first_hour(load_settings().home), end_offset=1
+)
 
 
 def _journal(platform: Platform) -> Any:

@@ -73,9 +73,11 @@ class ProvenanceRecord(BaseModel):
             body = json.loads(content)
             body.pop("record_sha256")
             record = cls.model_validate(body)
-        except (ValueError, KeyError, AttributeError) as error:
-            raise DamagedRecord(f"not a provenance record: {error}") from error
-        if record.to_bytes() != content:
+            written = record.to_bytes()
+        except (ValueError, KeyError, AttributeError, TypeError) as error:
+            reason = " ".join(str(error).split())[:120]
+            raise DamagedRecord(f"not a provenance record: {reason}") from error
+        if written != content:
             raise DamagedRecord("the record's bytes do not match its own hash")
         return record
 

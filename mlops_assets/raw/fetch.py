@@ -96,7 +96,6 @@ def _adopt(source: Path, target: Path, dataset: Dataset) -> None:
     Raises:
         DownloadError: a file is missing or damaged.
     """
-    target.mkdir(parents=True, exist_ok=True)
     for name, expected in dataset.files.items():
         packed = source / f"{name}.gz"
         found = packed if packed.is_file() else source / name
@@ -122,7 +121,6 @@ def _adopt(source: Path, target: Path, dataset: Dataset) -> None:
 
 
 def _download(name: str, target: Path, dataset: Dataset) -> None:
-    target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target, prefix=".download-") as scratch:
         folder = Path(scratch, "data")
         folder.mkdir()
@@ -156,6 +154,10 @@ def fetch_dataset(name: str, root: Path, *, log: Log, debian_dir: Path = DEBIAN_
     if fault is None:
         log(f"{name}: already in {target}")
         return target
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FetchError(f"can not make {target}: {error.strerror}; choose another root") from error
     debian = name == "FashionMNIST"
     sources: list[tuple[str, Callable[[], None]]] = [
         (f"files in {target}", lambda: _adopt(target, target, dataset)),

@@ -7,12 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import closing
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -20,17 +16,7 @@ import pytest
 
 from mlops_assets.cli import COMMANDS, main
 from mlops_assets.cli.common import interruptible, uninterrupted
-from mlops_assets.cli.dagster_api import DagsterApi, DagsterError, to_event
-from mlops_assets.cli.runs import RunFollower, RunReport
-from mlops_assets.cli.service_api import ServiceApi, ServiceError
-from mlops_assets.cli.traffic import Traffic, sample_images, send_labels, send_traffic
-from resources.store import MissingArtifact
-
-ANSWER = {
-    "prediction_id": "0" * 32, "label": "Bag", "confidence": 0.9,
-    "probabilities": {"Bag": 0.9, "Coat": 0.1}, "latency_ms": 1.0,
-    "model": {"name": "classifier", "version": "1", "sha256": "a" * 64, "slot": "champion"},
-}
+from tests.stand_in_service import running_service
 
 
 def mlops(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -57,42 +43,10 @@ def png(tmp_path: Path) -> Path:
     return path
 
 
-class Service(BaseHTTPRequestHandler):
-    """Answers as the service's contract says; images whose last byte is odd are refused."""
-
-    labels: list[dict[str, Any]]
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        if self.path == "/v1/feedback":
-            self.labels.append(json.loads(body))
-            self.reply(200, {"accepted": True})
-        elif self.headers["content-type"] != "image/png":
-            self.reply(415, {"title": "Unsupported Media Type", "detail": "send a PNG"})
-        else:
-            self.reply(200, ANSWER)
-
-    def reply(self, status: int, body: dict[str, Any]) -> None:
-        content = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("content-length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *arguments: Any) -> None:
-        """Nothing on the test's stderr."""
-
-
 @pytest.fixture
 def service() -> Iterator[str]:
-    Service.labels = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with running_service() as url:
+        yield url
 
 
 def test_help_lists_every_command_and_imports_nothing_heavy() -> None:
@@ -170,79 +124,6 @@ def test_predict_prints_label_model_and_id(png: Path, service: str) -> None:
     assert done.stdout == f"{png}: Bag  90.0%  classifier 1  {'0' * 32}\n"
     found = json.loads(mlops("predict", str(png), str(png), "--url", service, "--json").stdout)
     assert [each["label"] for each in found] == ["Bag", "Bag"]
-
-
-def test_refusal_of_the_service_is_said(service: str) -> None:
-    with closing(ServiceApi(service)) as api, pytest.raises(ServiceError, match="415: send a PNG"):
-        api.predict(b"\xff\xd8\xff rest")
-
-
-def test_traffic_comes_with_labels_and_hours(png: Path, service: str) -> None:
-    from mlops_assets.cli.traffic import LabelledImage
-
-    images = [LabelledImage(png.read_bytes(), label) for label in ("Bag", "Coat", "Bag", "Bag")]
-    with closing(ServiceApi(service)) as api:
-        traffic = send_traffic(api, images)
-        send_labels(api, traffic)
-    assert traffic.accuracy == 0.75
-    assert sorted(each["label"] for each in Service.labels) == ["Bag", "Bag", "Bag", "Coat"]
-
-
-def test_hours_cover_the_turn_of_an_hour() -> None:
-    from datetime import UTC, datetime
-
-    began, ended = datetime(2026, 1, 1, 23, 59, tzinfo=UTC), datetime(2026, 1, 2, 0, 1, tzinfo=UTC)
-    assert Traffic((), (), began, ended).hours == ["2026-01-01-23:00", "2026-01-02-00:00"]
-
-
-def test_no_snapshot_no_traffic(tmp_path: Path) -> None:
-    with pytest.raises(MissingArtifact, match="not materialized yet"):
-        sample_images(tmp_path, "initial", 10)
-
-
-def test_dagster_that_does_not_answer_is_one_clear_error() -> None:
-    with (
-        closing(DagsterApi("http://127.0.0.1:1")) as api,
-        pytest.raises(DagsterError, match="does not answer on http"),
-    ):
-        api.launch("materialize_all", "initial")
-
-
-def test_step_failure_is_told_by_its_innermost_cause() -> None:
-    follower = RunFollower(lambda line: None, RunReport("r"))
-    error = {
-        "className": "DagsterExecutionStepExecutionError", "message": "Error occurred\n",
-        "errorChain": [{"error": {"className": "BadKey", "message": "ConfigError: bad key\n"}}],
-    }
-    event = to_event({
-        "__typename": "ExecutionStepFailureEvent", "message": "step failed", "stepKey": "dataset",
-        "timestamp": "1000", "error": error, "failureMetadata": None,
-    })
-    assert follower.take(event) is None
-    assert follower.failures == ["step `dataset` failed: ConfigError: bad key"]
-    assert follower.take(to_event({"__typename": "RunFailureEvent"})) is False
-
-
-def test_assets_and_epochs_are_shown() -> None:
-    lines: list[str] = []
-    follower = RunFollower(lines.append, RunReport("r"))
-    for raw in (
-        {"__typename": "ExecutionStepStartEvent", "stepKey": "trained_model", "timestamp": "1000"},
-        {"__typename": "LogMessageEvent", "message": "train: epoch 2/5 loss 0.41 accuracy 0.86"},
-        {"__typename": "LogMessageEvent", "message": "something else"},
-        {
-            "__typename": "MaterializationEvent", "stepKey": "trained_model", "timestamp": "3500",
-            "assetKey": {"path": ["trained_model"]},
-            "metadataEntries": [
-                {"label": "reused", "boolValue": True}, {"label": "version", "text": "abcdef" * 9},
-            ],
-        },
-    ):
-        assert follower.take(to_event(raw)) is None
-    assert lines[0] == "    epoch 2/5 loss 0.41 accuracy 0.86"
-    assert lines[1].split() == ["trained_model", "reused", "2.5", "s", "abcdefabcdef"]
-    assert follower.report.reused == 1
-    assert follower.take(to_event({"__typename": "RunSuccessEvent"})) is True
 
 
 def test_both_signals_interrupt_and_cleaning_up_is_left_alone() -> None:

@@ -1,0 +1,119 @@
+"""What happened to one image: the snapshots, datasets and predictions that saw its bytes."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from mlops_assets.contracts.manifest import CLASSES_FILE, QUARANTINE_FILE, ROW_SCHEMA, ROWS_FILE
+from mlops_assets.contracts.prediction import PredictionRecord
+from mlops_assets.lineage.graph import Artifact, Graph
+from mlops_assets.provenance.merkle import MembershipProof, prove, verify
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """The image in one artifact; ``facts`` is its row there, without the bytes."""
+
+    artifact: Artifact
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """The image's row of one dataset, and the proof that it stands under the Merkle root."""
+
+    artifact: Artifact
+    row: dict[str, str]
+    proof: MembershipProof
+    proven: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ImageTrace:
+    """Everything that saw an image."""
+
+    snapshots: tuple[Sighting, ...]
+    quarantined: tuple[Sighting, ...]
+    datasets: tuple[Membership, ...]
+    predictions: tuple[PredictionRecord, ...]
+
+
+def _rows_of(paths: list[Path], image_id: str) -> Iterator[dict[str, Any]]:
+    for path in paths:
+        with pq.ParquetFile(path, memory_map=True) as file:
+            names = [name for name in file.schema_arrow.names if name != "content"]
+            for batch in file.iter_batches(batch_size=65_536, columns=names):
+                yield from batch.filter(pc.equal(batch.column("image_id"), image_id)).to_pylist()
+
+
+def sightings(graph: Graph, asset: str, pattern: str, image_id: str) -> Iterator[Sighting]:
+    """Rows of the image in the Parquet files of every version of an asset."""
+    for artifact in graph.of(asset):
+        for row in _rows_of(sorted(graph.folder(artifact).glob(pattern)), image_id):
+            batches = {record.partition for record in graph.records[artifact]}
+            yield Sighting(artifact, {"batch": ", ".join(sorted(map(str, batches))), **row})
+
+
+def seen_by_predictions(home: Path, image_id: str) -> Iterator[PredictionRecord]:
+    """Predictions in the journal whose image has these bytes, in the order of their files."""
+    wanted = f'"image_sha256":"{image_id}"'.encode()
+    for path in sorted((home / "journal").glob("*/predictions-*.jsonl")):
+        if path.stat().st_size == 0:
+            continue
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as lines:
+            at = lines.find(wanted)
+            while at >= 0 and (end := lines.find(b"\n", at)) >= 0:
+                yield PredictionRecord.model_validate_json(
+                    lines[lines.rfind(b"\n", 0, at) + 1 : end]
+                )
+                at = lines.find(wanted, end)
+
+
+def image_is_known(home: Path, graph: Graph, image_id: str) -> bool:
+    """Whether any snapshot or prediction saw an image with this SHA-256."""
+    snapshots = sightings(graph, "raw_images", "images-*.parquet", image_id)
+    return next(snapshots, None) is not None or \
+        next(seen_by_predictions(home, image_id), None) is not None
+
+
+def dataset_leaves(folder: Path) -> tuple[list[bytes], pa.Table]:
+    """The Merkle leaves of a dataset (the header first) and its rows."""
+    import json
+
+    from mlops_assets.validated.dataset import row_leaves
+
+    table = pq.read_table(folder / ROWS_FILE, columns=ROW_SCHEMA.names)
+    classes = json.loads((folder / CLASSES_FILE).read_bytes())
+    return row_leaves(classes, table.to_pylist()), table
+
+
+def memberships(graph: Graph, image_id: str) -> Iterator[Membership]:
+    """Every dataset with the image, each with a proof that was checked against its version."""
+    for artifact in graph.of("dataset"):
+        folder = graph.folder(artifact)
+        ids = pq.read_table(folder / ROWS_FILE, columns=["image_id"]).column("image_id")
+        index = pc.index(ids, image_id).as_py()
+        if index < 0:
+            continue
+        leaves, table = dataset_leaves(folder)
+        proof = prove(leaves, index + 1)
+        yield Membership(artifact, table.slice(index, 1).to_pylist()[0], proof,
+                         verify(leaves[index + 1], proof, artifact.version))
+
+
+def trace_image(home: Path, graph: Graph, image_id: str) -> ImageTrace:
+    """Look for an image everywhere."""
+    return ImageTrace(
+        snapshots=tuple(sightings(graph, "raw_images", "images-*.parquet", image_id)),
+        quarantined=tuple(sightings(graph, "quarantined_images", QUARANTINE_FILE, image_id)),
+        datasets=tuple(memberships(graph, image_id)),
+        predictions=tuple(seen_by_predictions(home, image_id)),
+    )

@@ -1,0 +1,208 @@
+"""The whole graph on real images: what it makes, reuses, tracks and serves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from mlops_assets.contracts.model_card import CARD_FILE, ModelCard
+from mlops_assets.contracts.prediction import FeedbackRecord
+from mlops_assets.provenance.record import InputRef
+from resources.dvc import DvcRepository
+from resources.journal import KEY_FORMAT, JournalWriter
+from tests.graph import BATCH_GROUPS, Graph, explain, set_digits
+from tests.predictions import predict_all
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory, digits: Path) -> Iterator[Graph]:
+    """A home in which the graph was materialized once."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("graph") / "home"
+        patch.setenv("PLATFORM_HOME", str(home))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        set_digits(patch, digits)
+        graph = Graph(home)
+        result = graph.run()
+        assert result.success, explain(result)
+        yield graph
+        graph.instance.dispose()
+
+
+@pytest.fixture(autouse=True)
+def same_settings(graph: Graph, digits: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test sees the settings that the graph was made with."""
+    set_digits(monkeypatch, digits)
+    monkeypatch.setenv("PLATFORM_HOME", str(graph.home))
+
+
+def _all_assets() -> list[str]:
+    from mlops_assets.definitions import defs
+
+    node = defs.resolve_asset_graph()
+    return [key.to_user_string() for key in node.get_all_asset_keys()
+            if node.get(key).group_name in BATCH_GROUPS]
+
+
+def test_data_version_is_the_hash_in_the_store(graph: Graph) -> None:
+    for asset in _all_assets():
+        refs = graph.store.pin_all(asset) or [graph.store.pin(asset)]
+        tags = graph.latest(asset).tags or {}
+        assert tags["dagster/data_version"] == refs[0].version, asset
+        assert graph.store.verify(refs[0]).version == refs[0].version
+
+
+def test_model_learns_digits(graph: Graph) -> None:
+    assert graph.value("model_evaluation", "accuracy") > 0.9
+
+
+def test_pictures_are_in_the_materializations(graph: Graph) -> None:
+    for asset, names in {
+        "raw_images": ["sample"], "dataset": ["classes_by_split"], "trained_model": ["curves"],
+        "model_evaluation": ["confusion_matrix", "f1_by_class", "calibration_plot"],
+    }.items():
+        for name in names:
+            assert "data:image/png;base64," in str(graph.value(asset, name))
+
+
+def test_mlflow_has_curves_pictures_tags_and_aliases(graph: Graph) -> None:
+    client = graph.tracking.client()
+    run_id = str(graph.value("trained_model", "mlflow_run_id"))
+    run = client.get_run(run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["dagster.asset_key"] == "trained_model"
+    assert run.data.tags["dagster_run_id"]
+    assert len(client.get_metric_history(run_id, "accuracy")) == 8
+    pictures = {file.path for file in client.list_artifacts(run_id, "test")}
+    assert {"test/confusion_matrix.png", "test/calibration_plot.png"} <= pictures
+    champion = graph.tracking.by_alias("classifier", "champion")
+    assert champion is not None
+    assert champion.exported_model == graph.store.pin("exported_model").version
+
+
+def test_dvc_tracks_the_raw_snapshot(graph: Graph, tmp_path: Path) -> None:
+    dvc = DvcRepository(graph.store.root)
+    assert "up to date" in dvc.run("status")
+    ref = graph.store.pin_all("raw_images")[0]
+    folder = graph.store.path(ref)
+    assert graph.value("raw_images", "dvc_hash") == dvc.hash_of(folder)
+    remote = tmp_path / "remote"
+    dvc.run("remote", "add", "--default", "--force", "local", str(remote))
+    dvc.run("push")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for path in sorted(folder.iterdir()):
+        path.unlink()
+    folder.rmdir()
+    cache = graph.store.root / ".dvc" / "cache"
+    cache.rename(tmp_path / "cache-gone")
+    dvc.run("pull")
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    graph.store.verify(ref)
+
+
+def test_second_run_reuses_everything(graph: Graph) -> None:
+    result = graph.run()
+    assert result.success, explain(result)
+    for event in result.get_asset_materialization_events():
+        metadata = event.materialization.metadata
+        assert metadata["reused"].value is True, event.asset_key
+
+
+def test_unchanged_content_launches_nothing_downstream(graph: Graph) -> None:
+    from mlops_assets.definitions import defs
+
+    asked = dg.evaluate_automation_conditions(defs, graph.instance)
+    again = graph.run(dg.AssetSelection.assets("raw_images"))
+    assert again.success, explain(again)
+    after = dg.evaluate_automation_conditions(defs, graph.instance, cursor=asked.cursor)
+    assert after.total_requested == 0
+
+
+def test_changed_content_launches_what_stands_on_it(graph: Graph) -> None:
+    from mlops_assets.definitions import defs
+
+    first = dg.evaluate_automation_conditions(defs, graph.instance)
+    graph.instance.report_runless_asset_event(dg.AssetMaterialization(
+        "raw_images", partition="initial", tags={"dagster/data_version": "other bytes"}))
+    second = dg.evaluate_automation_conditions(defs, graph.instance, cursor=first.cursor)
+    requested = {key.to_user_string() for key in second._requested_partitions_by_asset_key}
+    assert "validated_images" in requested
+    result = graph.run()
+    assert result.success, explain(result)
+
+
+def test_record_names_inputs_code_config_and_lock(graph: Graph) -> None:
+    record = graph.store.verify(graph.store.pin("trained_model"))
+    shards = graph.store.pin("training_shards")
+    assert record.inputs == [shards]
+    assert len(record.code_commit) == 40
+    assert record.config["model"] == "test_byobnet"
+    assert len(record.lock_sha256) == 64
+    card_path = graph.store.path(graph.store.pin("exported_model")) / CARD_FILE
+    card = ModelCard.model_validate_json(card_path.read_bytes())
+    assert card.origin.dataset == graph.store.pin("dataset").version
+    assert card.max_parity_error < 1e-4
+
+
+def test_production_comes_back_into_the_graph(graph: Graph, digits: Path) -> None:
+    from mlops_assets.definitions import defs
+
+    images = [(path, path.parent.name) for path in sorted(digits.glob("*/*.png"))[::8]]
+    exported = graph.store.path(graph.store.pin("exported_model"))
+    tag = json.loads((graph.home / "serving/champion.json").read_bytes())["bento_tag"]
+    records = predict_all(exported, [path for path, _ in images], graph.home / "journal", tag)
+    writer = JournalWriter(graph.home / "journal")
+    for record, (_, label) in zip(records, images, strict=True):
+        writer.append(FeedbackRecord(
+            prediction_id=record.answer.prediction_id, label=label, at=datetime.now(UTC)))
+    writer.close()
+    hour = records[-1].at.strftime(KEY_FORMAT)
+    hourly = dg.AssetSelection.assets("prediction_log", "feedback_labels")
+    assert graph.run(hourly, hour).success
+    monitored = graph.run(dg.AssetSelection.assets("drift_report", "performance_report"), None)
+    assert monitored.success, explain(monitored)
+    assert graph.value("performance_report", "accuracy") > 0.9
+    assert graph.value("drift_report", "verdict") in ("stable", "watch")
+    sensor = defs.get_sensor_def("drift_sensor")
+    with dg.build_sensor_context(instance=graph.instance) as context:
+        quiet = sensor.evaluate_tick(context)
+    assert not quiet.run_requests
+
+
+def test_drift_requests_one_retraining(graph: Graph, digits: Path, tmp_path: Path) -> None:
+    import cv2
+
+    from mlops_assets.definitions import defs
+
+    shifted = []
+    for path in sorted(digits.glob("*/*.png"))[::3]:
+        place = tmp_path / f"{path.parent.name}-{path.name}"
+        cv2.imwrite(str(place), 255 - cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
+        shifted.append(place)
+    exported = graph.store.path(graph.store.pin("exported_model"))
+    records = predict_all(exported, shifted, graph.home / "journal", "classifier:test")
+    hour = records[-1].at.strftime(KEY_FORMAT)
+    assert graph.run(dg.AssetSelection.assets("prediction_log"), hour).success
+    assert graph.run(dg.AssetSelection.assets("drift_report"), None).success
+    assert graph.value("drift_report", "verdict") == "drifted"
+    assert "data:image/png;base64," in str(graph.value("drift_report", "signals_plot"))
+    sensor = defs.get_sensor_def("drift_sensor")
+    with dg.build_sensor_context(instance=graph.instance) as context:
+        tick = sensor.evaluate_tick(context)
+    (request,) = tick.run_requests or []
+    assert request.run_key is not None
+    assert request.run_key.startswith("drift-")
+    assert "differs in" in request.tags["mlops/drift_reason"]
+    with dg.build_sensor_context(instance=graph.instance, cursor=tick.cursor) as context:
+        assert not sensor.evaluate_tick(context).run_requests
+    report = graph.store.pin("drift_report")
+    assert request.tags["mlops/drift_report"] == report.version
+    assert InputRef(asset="exported_model", version=graph.store.pin("exported_model").version) in \
+        graph.store.verify(report).inputs
