@@ -155,7 +155,8 @@ class Settings(BaseSettings):
     """Every setting of the platform, frozen."""
 
     model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix="MLOPS__", env_nested_delimiter="__"
+        frozen=True, extra="forbid", env_prefix="MLOPS__", env_nested_delimiter="__",
+        env_parse_none_str="null",
     )
     layers: ClassVar[dict[str, Any]] = {}
 

@@ -6,7 +6,6 @@ from mlops_assets.config import load_settings
 from mlops_assets.features import assets as features
 from mlops_assets.models import assets as models
 from mlops_assets.monitoring import assets as monitoring
-from mlops_assets.present import BATCHES
 from mlops_assets.raw import assets as raw
 from mlops_assets.releases import assets as releases
 from mlops_assets.validated import assets as validated
@@ -21,7 +20,6 @@ GROUPS = ("raw", "validated", "features", "models", "releases")
 materialize_all = dg.define_asset_job(
     "materialize_all",
     selection=dg.AssetSelection.groups(*GROUPS),
-    partitions_def=BATCHES,
     description="From the source's images to a served model, for one batch.",
 )
 retrain = dg.define_asset_job(
@@ -35,7 +33,6 @@ retrain = dg.define_asset_job(
 monitor_hour = dg.define_asset_job(
     "monitor_hour",
     selection=dg.AssetSelection.assets("prediction_log", "feedback_labels"),
-    partitions_def=monitoring.HOURS,
     description="Predictions and late labels of one hour.",
 )
 monitor = dg.define_asset_job(

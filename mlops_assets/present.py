@@ -43,7 +43,14 @@ def _value(value: object) -> Any:
 
 
 def to_metadata(summary: Summary) -> dict[str, Any]:
-    """Numbers, tables and pictures as Dagster metadata; pictures are Markdown with a PNG."""
+    """Numbers, tables and pictures as Dagster metadata; pictures are Markdown with a PNG.
+
+    Raises:
+        ValueError: two of them share a name, and one would hide the other.
+    """
+    names = [*summary.values, *summary.tables, *summary.pictures]
+    if len(set(names)) < len(names):
+        raise ValueError(f"names stand twice among {sorted(names)}")
     metadata: dict[str, Any] = {key: _value(value) for key, value in summary.values.items()}
     if "rows" in metadata:
         metadata["dagster/row_count"] = metadata.pop("rows")

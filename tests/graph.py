@@ -17,15 +17,13 @@ DIGITS_SETTINGS = {
     "DATASET__PIXELS__HEIGHT": "16",
     "DATASET__PIXELS__WIDTH": "16",
     "DATASET__PIXELS__CHANNELS": "1",
-    "TRAINING__MODEL": "test_byobnet",
-    "TRAINING__MODEL_ARGS": "{}",
-    "TRAINING__INPUT_SIZE": "null",
     "TRAINING__EPOCHS": "8",
     "TRAINING__BATCH_SIZE": "32",
     "TRAINING__LEARNING_RATE": "0.01",
     "TRAINING__FLIP": "false",
     "TRAINING__SHIFT": "1",
     "TRAINING__DEVICE": "cpu",
+    "TRAINING__THREADS": "1",
     "GATE__MIN_SLICE_ROWS": "5",
     "VALIDATION__MAX_QUARANTINED_SHARE": "0.2",
 }
@@ -43,9 +41,12 @@ class Graph:
     """A platform home with a Dagster instance of its own."""
 
     home: Path
-    instance: dg.DagsterInstance = field(default_factory=dg.DagsterInstance.ephemeral)
+    instance: dg.DagsterInstance = field(init=False)
 
     def __post_init__(self) -> None:
+        place = self.home / "dagster"
+        place.mkdir(parents=True)
+        self.instance = dg.DagsterInstance.ephemeral(tempdir=str(place))
         self.instance.add_dynamic_partitions("batch", ["initial"])
 
     @property
@@ -65,7 +66,7 @@ class Graph:
         return dg.materialize(
             assets, instance=self.instance, partition_key=partition, raise_on_error=False,
             selection=selection or dg.AssetSelection.groups(*BATCH_GROUPS),
-            resources={"platform": Platform(profile="default", home=str(self.home)),
+            resources={"platform": Platform(profile="demo", home=str(self.home)),
                        "pipes": dg.PipesSubprocessClient()},
         )
 

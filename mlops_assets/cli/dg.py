@@ -43,4 +43,4 @@ def main() -> None:
             sys.exit(f"dg launch: {error}")
     from dagster_dg_cli.cli import main as dagster_main
 
-    dagster_main()
+    dagster_main()  # type: ignore[no-untyped-call]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -48,7 +49,7 @@ def launch_selection(selection: str, partition: str | None) -> bool:
     return True
 
 
-def plan_runs(graph: Any, keys: set[Any], partition: str | None) -> Iterator[PlannedRun]:
+def plan_runs(graph: Any, keys: AbstractSet[Any], partition: str | None) -> Iterator[PlannedRun]:
     """Runs in the order of the graph.
 
     What is downstream of an hourly asset and has no partitions comes last.

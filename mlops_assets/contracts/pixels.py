@@ -6,17 +6,25 @@ both sides, byte for byte.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 MAX_PIXELS: Final = 50_000_000
 SNIFF_BYTES: Final = 16
 
 ImageFormat = Literal["png", "jpeg", "webp", "bmp", "tiff", "gif"]
+
+
+def _from_text(value: object) -> object:
+    """Environment variables give text, which ``Literal`` does not convert."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
+Channels = Annotated[Literal[1, 3], BeforeValidator(_from_text)]
 
 
 class UndecodableImage(ValueError):
@@ -30,7 +38,7 @@ class PixelSpec(BaseModel):
 
     height: int = Field(gt=0, le=4096)
     width: int = Field(gt=0, le=4096)
-    channels: Literal[1, 3] = 3
+    channels: Channels = 3
 
     @property
     def shape(self) -> tuple[int, int, int]:

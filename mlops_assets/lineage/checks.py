@@ -10,12 +10,11 @@ from typing import Final
 
 from mlops_assets.lineage.graph import Artifact, Graph, record_files, version_folders
 from mlops_assets.lineage.images import dataset_leaves
-from mlops_assets.lineage.pointers import dvc_hash
+from mlops_assets.lineage.pointers import dvc_hash, pointer_hash
 from mlops_assets.provenance.hashing import RECORD_FILE, canonical_json
 from mlops_assets.provenance.integrity import Damage, artifact_remedy, inspect_artifact
 from mlops_assets.provenance.merkle import merkle_root
 from mlops_assets.provenance.record import DamagedRecord, InputRef, ProvenanceRecord
-from resources.dvc import DvcError, DvcRepository
 from resources.store import ArtifactStore, DamagedArtifact, MissingArtifact
 
 RESTORE: Final = "restore it from a backup"
@@ -40,7 +39,7 @@ def check_artifact(graph: Graph, folder: Path) -> Checked:
     asset, version = folder.parent.name, folder.name
     if record is not None and not damages:
         damages += _check_root(record, folder)
-    damages += _check_pointer(graph.store, folder)
+    damages += _check_pointer(folder)
     for parent in graph.inputs(Artifact(asset, version)):
         if not graph.folder(parent).is_dir():
             damages.append(Damage(graph.folder(parent), f"is missing, and `{asset}` {version} was "
@@ -58,15 +57,11 @@ def _check_root(record: ProvenanceRecord, folder: Path) -> list[Damage]:
     return [Damage(folder, "has rows that do not give its Merkle root", artifact_remedy(folder))]
 
 
-def _check_pointer(store: ArtifactStore, folder: Path) -> list[Damage]:
+def _check_pointer(folder: Path) -> list[Damage]:
     pointer = folder.with_name(f"{folder.name}.dvc")
     if not pointer.is_file():
         return []
-    try:
-        told = DvcRepository(store.root).hash_of(folder)
-    except (DvcError, UnicodeDecodeError):
-        told = ""
-    if told == dvc_hash(folder):
+    if pointer_hash(folder) == dvc_hash(folder):
         return []
     return [Damage(pointer, "does not hold the DVC hash of its folder",
                    f"when the folder itself is whole, run `dvc add {folder.name}` in "

@@ -6,7 +6,10 @@ import hashlib
 import json
 from pathlib import Path
 
+import yaml
+
 from mlops_assets.provenance.hashing import CHUNK_BYTES
+from resources.dvc import DvcError, DvcRepository
 
 
 def _md5_file(path: Path) -> str:
@@ -26,3 +29,11 @@ def dvc_hash(folder: Path) -> str:
     )
     text = json.dumps(listing, sort_keys=True)
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
+def pointer_hash(folder: Path) -> str | None:
+    """The hash in the ``.dvc`` file of ``<asset>/<version>/``; None when that file is damaged."""
+    try:
+        return DvcRepository(folder.parent.parent).hash_of(folder)
+    except (DvcError, yaml.YAMLError, UnicodeDecodeError):
+        return None

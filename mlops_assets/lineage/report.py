@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.contracts.prediction import PredictionRecord
 from mlops_assets.lineage.graph import Artifact, Graph
+from mlops_assets.lineage.pointers import pointer_hash
 from mlops_assets.lineage.subject import (
     BENTO_FILE,
     Kind,
@@ -19,7 +20,6 @@ from mlops_assets.lineage.subject import (
     registered_name,
 )
 from mlops_assets.provenance.hashing import SUMMARY_FILE
-from resources.dvc import DvcRepository
 
 if TYPE_CHECKING:
     from mlops_assets.lineage.images import ImageTrace
@@ -108,7 +108,7 @@ def _own_facts(graph: Graph, artifact: Artifact) -> dict[str, Any]:
     folder = graph.folder(artifact)
     match artifact.asset:
         case "raw_images" if folder.with_name(f"{artifact.version}.dvc").is_file():
-            return {"dvc": DvcRepository(graph.store.root).hash_of(folder)}
+            return {"dvc": pointer_hash(folder) or "damaged"}
         case "dataset":
             return {"merkle_root": artifact.version, "rows": _values(graph, artifact).get("rows")}
         case "trained_model":

@@ -1,7 +1,6 @@
 """The models group: training, evaluation and gate, export, registry."""
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,10 @@ from mlops_assets.models.registration import (
     read_scores,
     write_registration,
 )
+from mlops_assets.models.train_step import train_in_process
 from mlops_assets.present import MODEL_OWNER, ON_NEW_BYTES, check, materialize
 from mlops_assets.provenance.record import InputRef
-from resources.mlflow import CHALLENGER, CHAMPION, PROGRAM_TAG, Tracking, follow_progress
+from resources.mlflow import CHALLENGER, CHAMPION, PROGRAM_TAG, Tracking
 from resources.platform import Platform
 from resources.steps import Step, StepResult, Workspace
 
@@ -54,35 +54,13 @@ def trained_model(
     )
 
     def build(work: Workspace) -> None:
-        from mlops_assets.models.charts import draw_curves
-        from mlops_assets.models.tracking import log_settings, log_summary
-
-        place = platform.root / "work" / work.step_key
-        place.mkdir(parents=True, exist_ok=True)
-        job, progress, out = place / "job.json", place / "progress.jsonl", work.out("trained_model")
-        progress.unlink(missing_ok=True)
-        job.write_text(json.dumps({
-            "settings": training.model_dump(mode="json"), "out": str(out),
-            "shards": str(work.read("training_shards")), "checkpoints": str(place),
-            "progress": str(progress),
-        }))
         tracking = _tracking(platform)
         tags = {"mlops.training_shards": work.pins["training_shards"][0].version}
         with tracking.run(context, asset="trained_model", tags=tags) as run_id:
-            client = tracking.client()
-            log_settings(client, run_id, training.model_dump(mode="json"))
-            with follow_progress(client, run_id, progress):
-                command = [sys.executable, "-m", "mlops_assets.models.train_process", str(job)]
-                pipes.run(context=context.op_execution_context, command=command)
-            history = json.loads((out / "history.json").read_bytes())
-            summary = work.summary("trained_model")
-            summary.values |= {
-                "epochs": len(history), "validation_accuracy": history[-1]["accuracy"],
-                "loss": history[-1]["loss"], "model": training.model, "mlflow_run_id": run_id,
-            }
-            summary.tables["history"] = history
-            summary.add_picture("curves", draw_curves(history))
-            log_summary(client, run_id, summary, prefix="training")
+            train_in_process(
+                training, work, platform.root / "work" / work.step_key, tracking.client(), run_id,
+                lambda command: pipes.run(context=context.op_execution_context, command=command),
+            )
 
     yield from materialize(context, platform, step, build)
 

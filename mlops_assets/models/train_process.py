@@ -2,7 +2,8 @@
 
 ``JOB`` is a JSON file: ``settings`` (TrainingSettings), ``shards``, ``out``, ``checkpoints`` and
 ``progress`` (paths). Each epoch appends one JSON line to ``progress``; under Dagster Pipes it is
-also logged there. Training has a process of its own so that torch's memory and threads end with
+also logged there. An error that a person can act on is left in ``error.txt`` beside the job.
+Training has a process of its own so that torch's memory and threads end with
 it, and so that a killed training takes nothing else along.
 """
 
@@ -18,7 +19,10 @@ from pathlib import Path
 from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, open_dagster_pipes
 
 from mlops_assets.config import TrainingSettings
+from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.models.training import Epoch, train
+
+ERROR_FILE = "error.txt"
 
 
 def run_job(job: Path, say: Callable[[str], None]) -> None:
@@ -44,11 +48,15 @@ def _print(line: str) -> None:
 def main() -> None:
     """Entry point."""
     job = Path(sys.argv[1])
-    if DAGSTER_PIPES_CONTEXT_ENV_VAR in os.environ:
-        with open_dagster_pipes() as pipes:
-            run_job(job, pipes.log.info)
-    else:
-        run_job(job, _print)
+    try:
+        if DAGSTER_PIPES_CONTEXT_ENV_VAR in os.environ:
+            with open_dagster_pipes() as pipes:
+                run_job(job, pipes.log.info)
+        else:
+            run_job(job, _print)
+    except PlatformError as error:
+        job.with_name(ERROR_FILE).write_text(str(error))
+        sys.exit(f"training: {error}")
 
 
 if __name__ == "__main__":

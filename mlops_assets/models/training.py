@@ -15,7 +15,7 @@ from timm.scheduler import create_scheduler_v2
 from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
-from mlops_assets.config import TrainingSettings
+from mlops_assets.config import ConfigError, TrainingSettings
 from mlops_assets.features.shards import Shard, read_classes, read_shard
 from mlops_assets.models.batches import (
     Augmentation,
@@ -175,7 +175,7 @@ def train(
     spec = make_spec(settings, read_classes(shards), mean, std)
     batches = len(training.labels) // settings.batch_size
     if batches < settings.accumulate:
-        raise ValueError(
+        raise ConfigError(
             f"{len(training.labels)} training images do not fill one batch of "
             f"{settings.batch_size} x {settings.accumulate}; lower `training.batch_size`"
         )

@@ -118,7 +118,7 @@ def build_performance_report(work: Workspace) -> None:
                 sorted(joined.group_by("truth"))]
     (out / REPORT_FILE).write_bytes(canonical_json({"models": by_model, "classes": by_class}))
     summary.values |= {"rows": joined.height, "predictions": predictions.height}
-    summary.tables["accuracy"] = [*by_model, *by_class]
+    summary.tables["accuracy_by_slice"] = [*by_model, *by_class]
     if joined.height:
         summary.values["accuracy"] = float(joined["right"].mean())  # type: ignore[arg-type]
         names = [str(row["slice"]).removeprefix("class ") for row in by_class]

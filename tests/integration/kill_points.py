@@ -35,6 +35,11 @@ def materialize(home: Home, files: dict[str, bytes]) -> None:
     home.run(Step("raw", OUTPUTS, config=config), build)
 
 
+def tell(**facts: Any) -> None:
+    """One JSON line on stdout, in one write, which a SIGKILL right after does not lose."""
+    os.write(1, json.dumps(facts).encode() + b"\n")
+
+
 class Killer:
     """Counts write points below a folder: opening to write, fsync, rename, mkdir, remove."""
 
@@ -47,7 +52,7 @@ class Killer:
         sync = os.fsync
 
         def fsync(handle: int) -> None:
-            path = os.readlink(f"/proc/self/fd/{handle}")
+            path = str(Path(f"/proc/self/fd/{handle}").readlink())
             self.reach("fsync", path)
             sync(handle)
             self.reach("after fsync", path)
@@ -66,7 +71,7 @@ class Killer:
         if self.folder not in path and what not in EVENTS:
             return
         if self.count == self.n:
-            print(json.dumps({"n": self.n, "what": what, "path": path}), flush=True)
+            tell(n=self.n, what=what, path=path)
             if self.torn and what == "fsync" and Path(path).is_file():
                 os.truncate(path, Path(path).stat().st_size // 2)
             os.kill(os.getpid(), signal.SIGKILL)
@@ -88,7 +93,7 @@ def main() -> None:
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if not os.WIFSIGNALED(status):
-            print(json.dumps({"n": n, "what": "survived", "code": os.waitstatus_to_exitcode(status)}))
+            tell(n=n, what="survived", code=os.waitstatus_to_exitcode(status))
             return
         n += 1
 

@@ -21,7 +21,7 @@ from tests.integration.kill_points import NEW, OLD, OUTPUTS, materialize
 from tests.small_store import Home, filler
 
 ROOT = Path(__file__).parents[2]
-COMMIT = {"MLOPS_CODE_COMMIT": "c" * 40}
+COMMIT = ("MLOPS_CODE_COMMIT", "c" * 40)
 
 
 def read(folder: Path) -> dict[str, bytes]:
@@ -48,11 +48,11 @@ def assert_whole(home: Home) -> list[str]:
 def test_a_kill_at_any_write_point_leaves_old_or_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
-    monkeypatch.setenv(*next(iter(COMMIT.items())))
+    monkeypatch.setenv(*COMMIT)
     materialize(Home(tmp_path / "base"), OLD)
     done = subprocess.run(
         [sys.executable, "-m", "tests.integration.kill_points", str(tmp_path), mode],
-        capture_output=True, text=True, check=True, cwd=ROOT, env=os.environ | COMMIT,
+        capture_output=True, text=True, check=True, cwd=ROOT,
     )
     points = [json.loads(line) for line in done.stdout.splitlines()]
     assert points[-1]["what"] == "survived" and points[-1]["code"] == 0, done.stderr
@@ -74,12 +74,13 @@ def test_a_kill_at_any_write_point_leaves_old_or_new(
 def test_halves_of_small_files_are_swept_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(*next(iter(COMMIT.items())))
+    monkeypatch.setenv(*COMMIT)
     home = Home(tmp_path)
     materialize(home, OLD)
     past = time.time() - LEFTOVER_SECONDS - 60
     left = [home.store.root / name for name in (
-        "left/refs/._.json.123-0a1b2c3d", "right/records/.x.json.7-0a1b2c3d", ".steps/.k.9-0a1b2c3d")]
+        "left/refs/._.json.123-0a1b2c3d", "right/records/.x.json.7-0a1b2c3d",
+        ".steps/.k.9-0a1b2c3d")]
     for path in left:
         path.write_bytes(b"{")
         os.utime(path, (past, past))

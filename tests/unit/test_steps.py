@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
+def home(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.setenv("MLOPS_CODE_COMMIT", "c" * 40)
     return Home(tmp_path)
 
@@ -127,7 +128,7 @@ def test_a_memo_of_another_step_is_not_believed(home: Home) -> None:
 
 def test_a_missing_input_stops_the_step(home: Home) -> None:
     for reading in ("one", "same-partition", "every-partition"):
-        with pytest.raises(MissingArtifact, match="`images`.*materialize"):
+        with pytest.raises(MissingArtifact, match=r"`images`.*materialize"):
             home.derived("joined", {"images": reading}, joined)
     assert home.store.current("joined") is None
 
@@ -219,10 +220,8 @@ def fill_the_disk(folder: Path) -> None:
     def by_the_store(work: Workspace) -> None:
         small = work.out("images") / "a.bin"
         small.write_bytes(b"new")
-        try:
+        with suppress(OSError):
             (home.folder / "ballast").write_bytes(bytes(2 << 20))
-        except OSError:
-            pass
 
     for seed, build in enumerate((by_numpy, by_arrow, by_python, by_the_store), start=1):
         with pytest.raises(StorageFull, match="no room in") as caught:

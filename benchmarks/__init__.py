@@ -1,0 +1,1 @@
+"""What the platform costs, measured against named peers in the same run."""

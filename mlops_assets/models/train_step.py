@@ -1,0 +1,71 @@
+"""Build of ``trained_model``: the training process, followed into MLflow."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlops_assets.config import TrainingSettings
+from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.models.tracking import log_settings, log_summary
+from resources.mlflow import follow_progress
+from resources.steps import Workspace
+
+JOB_FILE, PROGRESS_FILE, ERROR_FILE = "job.json", "progress.jsonl", "error.txt"
+Launch = Callable[[Sequence[str]], object]
+
+
+class TrainingFailed(PlatformError):
+    """The training process ended with an error that a person can act on."""
+
+
+def train_in_process(
+    settings: TrainingSettings, work: Workspace, place: Path, client: Any, run_id: str,
+    launch: Launch,
+) -> None:
+    """Train in a process of its own and fill ``trained_model``.
+
+    ``place`` belongs to this step alone: its checkpoints are there, so that an interrupted
+    training goes on when the step runs again, and it is removed at the end. ``launch`` runs a
+    command to its end and raises when that fails.
+
+    Raises:
+        TrainingFailed: with what the process said.
+    """
+    place.mkdir(parents=True, exist_ok=True)
+    job, progress, out = place / JOB_FILE, place / PROGRESS_FILE, work.out("trained_model")
+    for name in (PROGRESS_FILE, ERROR_FILE):
+        (place / name).unlink(missing_ok=True)
+    job.write_text(json.dumps({
+        "settings": settings.model_dump(mode="json"), "out": str(out),
+        "shards": str(work.read("training_shards")), "checkpoints": str(place),
+        "progress": str(progress),
+    }))
+    log_settings(client, run_id, settings.model_dump(mode="json"))
+    try:
+        with follow_progress(client, run_id, progress):
+            launch([sys.executable, "-m", "mlops_assets.models.train_process", str(job)])
+    except Exception as error:
+        if (said := place / ERROR_FILE).is_file():
+            raise TrainingFailed(said.read_text()) from error
+        raise
+    _summarize(settings, work, client, run_id)
+    shutil.rmtree(place)
+
+
+def _summarize(settings: TrainingSettings, work: Workspace, client: Any, run_id: str) -> None:
+    from mlops_assets.models.charts import draw_curves
+
+    history = json.loads((work.out("trained_model") / "history.json").read_bytes())
+    summary = work.summary("trained_model")
+    summary.values |= {
+        "epochs": len(history), "validation_accuracy": history[-1]["accuracy"],
+        "loss": history[-1]["loss"], "model": settings.model, "mlflow_run_id": run_id,
+    }
+    summary.tables["history"] = history
+    summary.add_picture("curves", draw_curves(history))
+    log_summary(client, run_id, summary, prefix="training")
