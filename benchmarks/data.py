@@ -76,7 +76,7 @@ def from_memory(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Epoch:
 
 
 def from_folder(folder: Path, workers: int) -> Epoch:
-    """torchvision's ImageFolder behind torch's DataLoader; workers stay between epochs."""
+    """An ImageFolder of torchvision behind torch's DataLoader; workers stay between epochs."""
     from torch.utils.data import DataLoader
     from torchvision.datasets import ImageFolder
     from torchvision.transforms import v2

@@ -20,22 +20,26 @@ from typing import Any, Final
 
 import dagster as dg
 
+from benchmarks.home import Home, temporary_home
 from benchmarks.report import Report, describe_machine, publish
 from mlops_assets import present
 from tests.digits import write_digits
-from tests.graph import BATCH_GROUPS, Graph, explain, set_digits
 
+GROUPS: Final = ("raw", "validated", "features", "models", "releases")
 FIRST, AGAIN, EMPTY = "first run", "run again", "empty assets"
 NAMES: Final = {"validate": "validated_images"}
 
 
-class Environment:
-    """Sets variables of this process, which ends with the benchmark."""
-
-    @staticmethod
-    def setenv(name: str, value: str) -> None:
-        """Set one variable."""
-        os.environ[name] = value
+def use_digits(folder: Path, epochs: int) -> None:
+    """Settings for the digits as an image folder, in this process's environment."""
+    settings = {
+        "DATASET__SOURCE": "image_folder", "DATASET__ROOT": str(write_digits(folder)),
+        "DATASET__PIXELS__HEIGHT": "16", "DATASET__PIXELS__WIDTH": "16",
+        "TRAINING__EPOCHS": str(epochs), "TRAINING__BATCH_SIZE": "32",
+        "TRAINING__FLIP": "false", "GATE__MIN_SLICE_ROWS": "5",
+        "GATE__MIN_ACCURACY": "0.1", "VALIDATION__MAX_QUARANTINED_SHARE": "0.2",
+    }
+    os.environ |= {f"MLOPS__{key}": value for key, value in settings.items()}
 
 
 @contextmanager
@@ -68,14 +72,14 @@ def step_seconds(result: dg.ExecuteInProcessResult) -> dict[str, float]:
     return found
 
 
-def run_graph(graph: Graph, kind: str, number: int) -> dict[str, Any]:
+def run_graph(home: Home, kind: str, number: int) -> dict[str, Any]:
     """Materialize everything from raw to releases."""
     with plain_seconds() as plain:
-        began = time.perf_counter()
-        result = graph.run()
-        wall = time.perf_counter() - began
-    if not result.success:
-        raise SystemExit(explain(result))
+        result, wall = home.materialize(dg.AssetSelection.groups(*GROUPS), "initial")
+    built = [event.asset_key.to_user_string() for event in result.get_asset_materialization_events()
+             if not event.materialization.metadata["reused"].value]
+    if kind == AGAIN and built:
+        raise SystemExit(f"not unchanged: {', '.join(built)} built anew; did a source change?")
     steps = {
         name: {"step": seconds, "plain": plain[NAMES.get(name, name)]}
         for name, seconds in step_seconds(result).items()
@@ -96,10 +100,10 @@ def make_chain(length: int) -> list[dg.AssetsDefinition]:
     return [build(number) for number in range(length)]
 
 
-def run_empty(graph: Graph, chain: list[dg.AssetsDefinition], number: int) -> dict[str, Any]:
+def run_empty(home: Home, chain: list[dg.AssetsDefinition], number: int) -> dict[str, Any]:
     """Materialize assets that do nothing."""
     began = time.perf_counter()
-    result = dg.materialize(chain, instance=graph.instance)
+    result = dg.materialize(chain, instance=home.instance)
     wall = time.perf_counter() - began
     steps = {name: {"step": seconds, "plain": 0.0}
              for name, seconds in step_seconds(result).items()}
@@ -152,27 +156,21 @@ def main() -> None:
     if options.quick:
         options.rounds, options.epochs = 2, 4
     machine = describe_machine()
-    os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
-    os.environ.pop("MLFLOW_TRACKING_URI", None)
-    with tempfile.TemporaryDirectory(prefix="bench-orchestration-") as scratch:
-        home = Path(scratch) / "home"
-        os.environ["PLATFORM_HOME"] = str(home)
-        set_digits(Environment, write_digits(Path(scratch) / "digits"),
-                   TRAINING__EPOCHS=str(options.epochs))
-        (Path(scratch) / "dagster").mkdir()
-        with dg.DagsterInstance.local_temp(str(Path(scratch) / "dagster")) as instance:
-            graph = Graph(home, instance)
-            runs = [run_graph(graph, FIRST, 0)]
-            # The champion is among the inputs of `model_evaluation`: its first run had none.
-            run_graph(graph, AGAIN, -1)
-            chain = make_chain(len(runs[0]["steps"]))
-            run_empty(graph, chain, -1)
-            for number in range(options.rounds):
-                runs += [run_graph(graph, AGAIN, number), run_empty(graph, chain, number)]
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-orchestration-") as scratch,
+        temporary_home(Path(scratch) / "home") as home,
+    ):
+        use_digits(Path(scratch) / "digits", options.epochs)
+        runs = [run_graph(home, FIRST, 0)]
+        run_graph(home, AGAIN, -1)
+        chain = make_chain(len(runs[0]["steps"]))
+        run_empty(home, chain, -1)
+        for number in range(options.rounds):
+            runs += [run_graph(home, AGAIN, number), run_empty(home, chain, number)]
     summary, table = summarize(runs)
     publish(Report(
         name="orchestration", command="python -m benchmarks.orchestration", machine=machine,
-        method=f"groups {', '.join(BATCH_GROUPS)} over 1,797 digits; one first run, then "
+        method=f"groups {', '.join(GROUPS)} over 1,797 digits; one first run, then "
         f"{options.rounds} unchanged ones interleaved with the empty chain, medians.",
         summary=summary, table=table, runs=runs,
     ), quick=options.quick)

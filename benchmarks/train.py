@@ -25,13 +25,11 @@ from typing import Any, Final
 
 import dagster as dg
 
+from benchmarks.home import Home, temporary_home
 from benchmarks.report import Report, describe_machine, publish
 from mlops_assets.config import load_settings
 from mlops_assets.raw.fetch import fetch_dataset
-from resources.platform import Platform
-from tests.graph import Graph, explain
 
-PROFILE: Final = "demo"
 TO_SHARDS: Final = ("raw_images", "validated_images", "quarantined_images", "dataset",
                     "training_shards")
 IMPORTS: Final = "import mlops_assets.definitions, mlflow, mlflow.entities"
@@ -45,34 +43,15 @@ def configure(**training: object) -> None:
         os.environ[f"MLOPS__TRAINING__{key.upper()}"] = str(value)
 
 
-def materialize(graph: Graph, *assets: str, partition: str | None = None) -> float:
-    """Seconds that a run of these assets takes; it ends the benchmark when it fails."""
-    from mlops_assets.definitions import assets as everything
-
-    resources = {"platform": Platform(profile=PROFILE, home=str(graph.home)),
-                 "pipes": dg.PipesSubprocessClient()}
-    began = time.perf_counter()
-    result = dg.materialize(
-        everything, selection=dg.AssetSelection.assets(*assets), instance=graph.instance,
-        partition_key=partition, resources=resources, raise_on_error=False,
-    )
-    seconds = time.perf_counter() - began
-    if not result.success:
-        raise SystemExit(explain(result))
-    return seconds
-
-
-def run_asset(graph: Graph) -> Run:
+def run_asset(home: Home) -> Run:
     """One training through Dagster."""
-    wall = materialize(graph, "trained_model")
-    ref = graph.store.pin("trained_model")
-    step_key = graph.store.verify(ref).step_key
-    lines = (graph.home / "work" / step_key / "progress.jsonl").read_text().splitlines()
-    epochs = [json.loads(line) for line in lines]
-    if graph.value("trained_model", "reused"):
+    _, wall = home.materialize(dg.AssetSelection.assets("trained_model"))
+    if home.value("trained_model", "reused"):
         raise SystemExit("the training was reused, not run")
-    return {"wall": wall, "loop": sum(each["seconds"] for each in epochs),
-            "accuracy": epochs[-1]["accuracy"]}
+    run_id = str(home.value("trained_model", "mlflow_run_id"))
+    epochs = home.tracking.client().get_metric_history(run_id, "seconds")
+    return {"wall": wall, "loop": sum(each.value for each in epochs),
+            "accuracy": home.value("trained_model", "validation_accuracy")}
 
 
 def run_bare(shards: Path, scratch: Path) -> Run:
@@ -94,10 +73,10 @@ def time_imports() -> float:
     return time.perf_counter() - began
 
 
-def race(graph: Graph, scratch: Path, epochs: int, rounds: int) -> list[Run]:
+def race(home: Home, scratch: Path, epochs: int, rounds: int) -> list[Run]:
     """Interleaved runs; who begins alternates. A short untimed pair warms both sides up."""
-    shards = graph.store.path(graph.store.pin("training_shards"))
-    sides = {"bare": lambda: run_bare(shards, scratch), "asset": lambda: run_asset(graph)}
+    shards = home.store.path(home.store.pin("training_shards"))
+    sides = {"bare": lambda: run_bare(shards, scratch), "asset": lambda: run_asset(home)}
     configure(epochs=1, seed=1000)
     for run in sides.values():
         run()
@@ -160,21 +139,17 @@ def main() -> None:
     if options.quick:
         options.images, options.epochs, options.rounds = 1_000, 2, 1
     machine = describe_machine()
-    os.environ["MLOPS_PROFILE"] = PROFILE
     os.environ["MLOPS__DATASET__LIMIT"] = str(options.images)
-    os.environ["DAGSTER_DISABLE_TELEMETRY"] = "yes"
-    os.environ.pop("MLFLOW_TRACKING_URI", None)
-    dataset = load_settings().dataset
-    fetch_dataset(dataset.name, dataset.path, log=print)
-    with tempfile.TemporaryDirectory(prefix="bench-train-") as scratch:
-        home = Path(scratch) / "home"
-        os.environ["PLATFORM_HOME"] = str(home)
-        graph = Graph(home)
-        materialize(graph, *TO_SHARDS, partition="initial")
-        runs = race(graph, Path(scratch), options.epochs, options.rounds)
+    with (
+        tempfile.TemporaryDirectory(prefix="bench-train-") as scratch,
+        temporary_home(Path(scratch) / "home") as home,
+    ):
+        dataset = load_settings().dataset
+        fetch_dataset(dataset.name, dataset.path, log=print)
+        home.materialize(dg.AssetSelection.assets(*TO_SHARDS), "initial")
+        runs = race(home, Path(scratch), options.epochs, options.rounds)
         time_imports()
         imports = statistics.median(time_imports() for _ in range(options.rounds))
-        graph.instance.dispose()
     settings = load_settings().training
     summary, table = summarize(runs, imports)
     publish(Report(

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from mlops_assets.contracts.manifest import CLASSES_FILE, QUARANTINE_FILE, ROW_SCHEMA, ROWS_FILE
@@ -46,12 +45,17 @@ class ImageTrace:
     predictions: tuple[PredictionRecord, ...]
 
 
+# Python's own comparison: the first call of a pyarrow.compute kernel imports pandas, for 1 s.
 def _rows_of(paths: list[Path], image_id: str) -> Iterator[dict[str, Any]]:
     for path in paths:
         with pq.ParquetFile(path, memory_map=True) as file:
             names = [name for name in file.schema_arrow.names if name != "content"]
-            for batch in file.iter_batches(batch_size=65_536, columns=names):
-                yield from batch.filter(pc.equal(batch.column("image_id"), image_id)).to_pylist()
+            for group in range(file.num_row_groups):
+                ids = file.read_row_group(group, columns=["image_id"]).column("image_id")
+                found = [at for at, each in enumerate(ids.to_pylist()) if each == image_id]
+                if found:
+                    rows = file.read_row_group(group, columns=names)
+                    yield from (rows.slice(at, 1).to_pylist()[0] for at in found)
 
 
 def sightings(graph: Graph, asset: str, pattern: str, image_id: str) -> Iterator[Sighting]:
@@ -90,7 +94,8 @@ def dataset_leaves(folder: Path) -> tuple[list[bytes], pa.Table]:
 
     from mlops_assets.validated.dataset import row_leaves
 
-    table = pq.read_table(folder / ROWS_FILE, columns=ROW_SCHEMA.names)
+    with pq.ParquetFile(folder / ROWS_FILE) as file:
+        table = file.read(columns=ROW_SCHEMA.names)
     classes = json.loads((folder / CLASSES_FILE).read_bytes())
     return row_leaves(classes, table.to_pylist()), table
 
@@ -99,10 +104,11 @@ def memberships(graph: Graph, image_id: str) -> Iterator[Membership]:
     """Every dataset with the image, each with a proof that was checked against its version."""
     for artifact in graph.of("dataset"):
         folder = graph.folder(artifact)
-        ids = pq.read_table(folder / ROWS_FILE, columns=["image_id"]).column("image_id")
-        index = pc.index(ids, image_id).as_py()
-        if index < 0:
+        with pq.ParquetFile(folder / ROWS_FILE) as file:
+            ids = file.read(columns=["image_id"]).column("image_id").to_pylist()
+        if image_id not in ids:
             continue
+        index = ids.index(image_id)
         leaves, table = dataset_leaves(folder)
         proof = prove(leaves, index + 1)
         yield Membership(artifact, table.slice(index, 1).to_pylist()[0], proof,

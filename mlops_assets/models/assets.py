@@ -15,7 +15,7 @@ from mlops_assets.models.registration import (
     read_scores,
     write_registration,
 )
-from mlops_assets.models.train_step import train_in_process
+from mlops_assets.models.train_step import TRAINING_ENV, train_in_process
 from mlops_assets.present import MODEL_OWNER, ON_NEW_BYTES, check, materialize
 from mlops_assets.provenance.record import InputRef
 from resources.mlflow import CHALLENGER, CHAMPION, PROGRAM_TAG, Tracking
@@ -59,7 +59,9 @@ def trained_model(
         with tracking.run(context, asset="trained_model", tags=tags) as run_id:
             train_in_process(
                 training, work, platform.root / "work" / work.step_key, tracking.client(), run_id,
-                lambda command: pipes.run(context=context.op_execution_context, command=command),
+                lambda command: pipes.run(
+                    context=context.op_execution_context, command=command, env=TRAINING_ENV
+                ),
             )
 
     yield from materialize(context, platform, step, build)

@@ -115,13 +115,11 @@ class Trainer:
         )
 
     def restore(self, saved: Checkpoint) -> list[Epoch]:
-        """Go on from a checkpoint; the epochs done so far."""
+        """Go on from a checkpoint (the optimizer's state has the learning rate); its epochs."""
         self.network.load_state_dict(saved.network)
         self.average.module.load_state_dict(saved.average)
         self.optimizer.load_state_dict(saved.optimizer)
-        history = [Epoch(**each) for each in saved.history]
-        self.scheduler.step_update(len(history) * self.steps)
-        return history
+        return [Epoch(**each) for each in saved.history]
 
 
 def measure(network: nn.Module, shard: Shard, device: torch.device) -> tuple[float, float]:
