@@ -64,7 +64,7 @@ class DvcRepository:
         try:
             entry = yaml.safe_load(pointer.read_text())["outs"][0]
             return str(entry["md5"])
-        except (FileNotFoundError, KeyError, IndexError, TypeError) as error:
+        except (OSError, ValueError, KeyError, IndexError, TypeError, yaml.YAMLError) as error:
             raise DvcError(
                 f"{pointer} is missing or damaged; run `dvc add {folder.name}` in {folder.parent}"
             ) from error

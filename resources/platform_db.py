@@ -11,7 +11,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import JSON, DateTime, Engine, Integer, String, create_engine, select
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Engine,
+    Integer,
+    String,
+    create_engine,
+    insert,
+    select,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from mlops_assets.contracts.errors import PlatformError
@@ -79,6 +90,19 @@ def _entry_hash(row: AuditRow) -> str:
     })
 
 
+def _swap(session: Session, present: int, body: dict[str, Any]) -> bool:
+    """Write the next state where the revision still is ``present``; SQLite locks no SELECT."""
+    if present == 0:
+        try:
+            session.execute(insert(StateRow).values(id=1, revision=1, state=body))
+        except IntegrityError:
+            return False
+        return True
+    change = update(StateRow).where(StateRow.id == 1, StateRow.revision == present)
+    changed = change.values(revision=present + 1, state=body).returning(StateRow.id)
+    return session.execute(changed).first() is not None
+
+
 class PlatformDatabase:
     """Reads and writes the platform database below ``home``; its schema is migrated on opening."""
 
@@ -119,19 +143,18 @@ class PlatformDatabase:
             ConflictingChange: the present revision is another one; nothing is written.
         """
         with Session(self.engine) as session, session.begin():
-            row = session.get(StateRow, 1, with_for_update=True)
+            row = session.get(StateRow, 1)
             present = 0 if row is None else row.revision
-            if state.revision != present + 1:
+            body = state.model_dump(mode="json")
+            if state.revision != present + 1 or not _swap(session, present, body):
                 raise ConflictingChange(
                     f"the state of serving is at revision {present}, not "
                     f"{state.revision - 1}; read it again and repeat the change"
                 )
-            body = state.model_dump(mode="json")
-            session.merge(StateRow(id=1, revision=state.revision, state=body))
             last = session.scalars(select(AuditRow).order_by(AuditRow.id.desc()).limit(1)).first()
             entry = AuditRow(
                 at=datetime.now(UTC), actor=actor, action=action, reason=state.reason,
-                details={**details, "revision": state.revision},
+                details={**details, "revision": state.revision, "state_sha256": sha256_json(body)},
                 previous=GENESIS if last is None else last.sha256,
             )
             entry.sha256 = _entry_hash(entry)

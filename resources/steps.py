@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from mlops_assets.contracts.errors import PlatformError
-from mlops_assets.contracts.summary import CheckOutcome, Summary
+from mlops_assets.contracts.summary import Summary
 from mlops_assets.provenance.environment import read_code_state, read_hardware
 from mlops_assets.provenance.hashing import (
     canonical_json,
@@ -26,6 +27,7 @@ from mlops_assets.provenance.record import InputRef, ProvenanceRecord
 from resources.store import ArtifactStore, DamagedArtifact, MissingArtifact
 
 GROUPS = ("raw", "validated", "features", "models", "releases", "monitoring")
+CHECKS_FILE = "checks.json"
 COMMON_SOURCES = ("mlops_assets/contracts", "mlops_assets/provenance", "resources/steps.py")
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 Reading = Literal["one", "same-partition", "every-partition", "optional", "ancestor"]
@@ -96,9 +98,13 @@ class Workspace:
         """The summary beside the single pinned version of an input."""
         return self.store.summary(self.pins[asset][0])
 
-    def verdicts(self, asset: str) -> dict[str, list[CheckOutcome]]:
-        """Partition key to check outcomes, for each pinned partition of an input."""
-        return {str(ref.partition): self.store.summary(ref).checks for ref in self.pins[asset]}
+    def may_go_on(self, asset: str) -> dict[str, bool]:
+        """Partition key to whether all blocking checks passed, for each partition of an input."""
+        allowed: dict[str, bool] = {}
+        for partition, folder in self.read_every(asset).items():
+            checks = json.loads((folder / CHECKS_FILE).read_bytes())
+            allowed[partition] = all(each["passed"] or not each["blocking"] for each in checks)
+        return allowed
 
     def out(self, asset: str) -> Path:
         """The folder to fill for one output."""
@@ -109,6 +115,13 @@ class Workspace:
     def summary(self, asset: str) -> Summary:
         """The summary of one output, to be filled."""
         return self.summaries.setdefault(asset, Summary())
+
+    def write_checks(self, asset: str) -> None:
+        """Keep the verdicts in the artifact itself: another verdict is another version."""
+        checks = [outcome.model_dump(include={"name", "passed", "blocking"})
+                  for outcome in self.summary(asset).checks]
+        if checks:
+            (self.out(asset) / CHECKS_FILE).write_bytes(canonical_json(checks))
 
     def use_merkle_version(self, asset: str, root: str) -> None:
         """Give an output the Merkle root over its rows as version, in place of the tree hash."""
@@ -271,6 +284,7 @@ def _build(
 
 
 def _commit(work: Workspace, asset: str, facts: Mapping[str, Any]) -> StepResult:
+    work.write_checks(asset)
     files: Mapping[str, str] = digest_files(work.out(asset))
     summary = work.summary(asset)
     sequence: Sequence[InputRef] = facts["inputs"]

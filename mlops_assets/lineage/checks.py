@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from mlops_assets.contracts.manifest import ROWS_FILE
 from mlops_assets.lineage.graph import Artifact, Graph, record_files, version_folders
 from mlops_assets.lineage.images import dataset_leaves
 from mlops_assets.lineage.pointers import dvc_hash, pointer_hash
@@ -15,6 +16,7 @@ from mlops_assets.provenance.hashing import RECORD_FILE, canonical_json
 from mlops_assets.provenance.integrity import Damage, artifact_remedy, inspect_artifact
 from mlops_assets.provenance.merkle import merkle_root
 from mlops_assets.provenance.record import DamagedRecord, InputRef, ProvenanceRecord
+from mlops_assets.provenance.rows import HEADER_FILE
 from resources.store import ArtifactStore, DamagedArtifact, MissingArtifact
 
 RESTORE: Final = "restore it from a backup"
@@ -52,7 +54,10 @@ def _check_root(record: ProvenanceRecord, folder: Path) -> list[Damage]:
     if record.rule != "merkle-rows-v1":
         return []
     leaves, _ = dataset_leaves(folder)
-    if merkle_root(leaves) == record.version:
+    bound = json.loads(leaves[0])["files"]
+    others = {name: digest for name, digest in record.files.items()
+              if name not in (ROWS_FILE, HEADER_FILE)}
+    if merkle_root(leaves) == record.version and bound == others:
         return []
     return [Damage(folder, "has rows that do not give its Merkle root", artifact_remedy(folder))]
 

@@ -11,10 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlops_assets.contracts.manifest import CLASSES_FILE, QUARANTINE_FILE, ROW_SCHEMA, ROWS_FILE
+from mlops_assets.contracts.manifest import QUARANTINE_FILE, ROW_SCHEMA, ROWS_FILE
 from mlops_assets.contracts.prediction import PredictionRecord
 from mlops_assets.lineage.graph import Artifact, Graph
 from mlops_assets.provenance.merkle import MembershipProof, prove, verify
+from mlops_assets.provenance.rows import HEADER_FILE, row_leaves
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,14 +91,9 @@ def image_is_known(home: Path, graph: Graph, image_id: str) -> bool:
 
 def dataset_leaves(folder: Path) -> tuple[list[bytes], pa.Table]:
     """The Merkle leaves of a dataset (the header first) and its rows."""
-    import json
-
-    from mlops_assets.validated.dataset import row_leaves
-
     with pq.ParquetFile(folder / ROWS_FILE) as file:
         table = file.read(columns=ROW_SCHEMA.names)
-    classes = json.loads((folder / CLASSES_FILE).read_bytes())
-    return row_leaves(classes, table.to_pylist()), table
+    return row_leaves((folder / HEADER_FILE).read_bytes(), table.to_pylist()), table
 
 
 def memberships(graph: Graph, image_id: str) -> Iterator[Membership]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,9 @@ from mlops_assets.contracts.manifest import (
 )
 from mlops_assets.contracts.summary import Summary
 from mlops_assets.pictures import bars
-from mlops_assets.provenance.hashing import canonical_json
+from mlops_assets.provenance.hashing import canonical_json, digest_files
 from mlops_assets.provenance.merkle import merkle_root
+from mlops_assets.provenance.rows import HEADER_FILE, make_header, row_leaves
 from mlops_assets.validated.duplicates import nearest_within
 from resources.steps import Workspace
 
@@ -54,12 +55,6 @@ def assign_split(image_id: str, origin_split: str, shares: SplitShares) -> Split
     return "train"
 
 
-def row_leaves(classes: Sequence[str], rows: Iterable[dict[str, str]]) -> list[bytes]:
-    """Merkle leaves: a header that fixes the classes and their order, then one a row."""
-    header = canonical_json({"format": "dataset-v1", "classes": list(classes)})
-    return [header, *(canonical_json(row) for row in rows)]
-
-
 def build_dataset(shares: SplitShares, limits: ValidationSettings, work: Workspace) -> None:
     """Merge the manifests of all good batches into the rows that everything else reads.
 
@@ -67,11 +62,8 @@ def build_dataset(shares: SplitShares, limits: ValidationSettings, work: Workspa
         NoGoodBatch: every batch failed a blocking check.
     """
     manifests = work.read_every("validated_images")
-    skipped = {
-        batch for batch, checks in work.verdicts("validated_images").items()
-        if any(outcome.blocking and not outcome.passed for outcome in checks)
-    }
-    batches = {batch: folder for batch, folder in manifests.items() if batch not in skipped}
+    allowed = work.may_go_on("validated_images")
+    batches = {batch: folder for batch, folder in manifests.items() if allowed[batch]}
     if not batches:
         raise NoGoodBatch("no batch of `validated_images` passed its checks; see their reasons")
     classes: list[str] = []
@@ -90,12 +82,17 @@ def build_dataset(shares: SplitShares, limits: ValidationSettings, work: Workspa
                    compression="zstd")
     pq.write_table(excluded.to_arrow(), out / EXCLUDED_FILE, compression="zstd")
     (out / CLASSES_FILE).write_bytes(canonical_json(classes))
-    root = merkle_root(row_leaves(classes, ordered))
-    work.use_merkle_version("dataset", root)
     summary.values |= {"rows": rows.height, "classes": len(classes), "batches": len(batches),
-                       "skipped_batches": len(skipped), "excluded": excluded.height,
-                       "merkle_root": root}
+                       "skipped_batches": len(manifests) - len(batches),
+                       "excluded": excluded.height}
     _summarize(summary, rows, classes, limits)
+    work.write_checks("dataset")
+    beside = {name: digest for name, digest in digest_files(out).items() if name != ROWS_FILE}
+    header = make_header(classes, len(ordered), beside)
+    (out / HEADER_FILE).write_bytes(header)
+    root = merkle_root(row_leaves(header, ordered))
+    work.use_merkle_version("dataset", root)
+    summary.values["merkle_root"] = root
 
 
 def split_rows(

@@ -68,7 +68,7 @@ class Killer:
 
     def reach(self, what: str, path: str) -> None:
         """Die here when it is this point's turn; torn, half of the file is lost with it."""
-        if self.folder not in path and what not in EVENTS:
+        if (self.folder not in path and what not in EVENTS) or (self.torn and what != "fsync"):
             return
         if self.count == self.n:
             tell(n=self.n, what=what, path=path)

@@ -170,7 +170,7 @@ def test_production_comes_back_into_the_graph(graph: Graph, digits: Path) -> Non
     assert monitored.success, explain(monitored)
     assert graph.value("performance_report", "accuracy") > 0.9
     assert graph.value("drift_report", "verdict") in ("stable", "watch")
-    sensor = defs.get_sensor_def("drift_sensor")
+    sensor = defs.resolve_sensor_def("drift_sensor")
     with dg.build_sensor_context(instance=graph.instance) as context:
         quiet = sensor.evaluate_tick(context)
     assert not quiet.run_requests
@@ -193,7 +193,7 @@ def test_drift_requests_one_retraining(graph: Graph, digits: Path, tmp_path: Pat
     assert graph.run(dg.AssetSelection.assets("drift_report"), None).success
     assert graph.value("drift_report", "verdict") == "drifted"
     assert "data:image/png;base64," in str(graph.value("drift_report", "signals_plot"))
-    sensor = defs.get_sensor_def("drift_sensor")
+    sensor = defs.resolve_sensor_def("drift_sensor")
     with dg.build_sensor_context(instance=graph.instance) as context:
         tick = sensor.evaluate_tick(context)
     (request,) = tick.run_requests or []
