@@ -10,10 +10,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV = VIRTUAL_ENV=$(VENV) $(BOOT)/bin/uv
 STAMP := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
 PACKAGES := mlops_assets resources sensors bentos deploy
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(VENV)/chromium/usr/bin:$(PATH)
 
-.PHONY: help setup demo up down status data test lint type fmt bench bench-train bench-data \
+.PHONY: help setup demo up down status data test lint type fmt bench bench-train bench-data bench-orchestration \
 	lock chromium clean
 
 help: ## List the tasks
@@ -26,13 +27,21 @@ $(BOOT)/bin/uv:
 	$(BOOT)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
 		-r $(BOOT)/uv.txt
 
-$(STAMP): requirements-dev.lock pyproject.toml | $(BOOT)/bin/uv
-	test -x $(BIN)/python || $(BOOT)/bin/uv venv --quiet --python $(BOOT)/bin/python $(VENV)
-	$(UV) pip sync --quiet --require-hashes requirements-dev.lock
+$(VENV)/bin/python: | $(BOOT)/bin/uv
+	test -x $@ || $(BOOT)/bin/uv venv --quiet --python $(BOOT)/bin/python $(VENV)
+
+# `install` and not `sync`: the tools for development may be there already, and stay.
+$(STAMP): requirements.lock pyproject.toml | $(VENV)/bin/python
+	$(UV) pip install --quiet --require-hashes -r requirements.lock
 	$(UV) pip install --quiet --no-deps -e .
 	touch $@
 
-setup: $(STAMP) ## Create .venv with the locked packages
+$(DEV): requirements-dev.lock pyproject.toml | $(VENV)/bin/python
+	$(UV) pip sync --quiet --require-hashes requirements-dev.lock
+	$(UV) pip install --quiet --no-deps -e .
+	touch $(STAMP) $@
+
+setup: $(DEV) ## Create .venv with the locked packages
 
 demo: $(STAMP) ## Raw images to a served, monitored model; leaves the platform running
 	@MLOPS_PROFILE=demo $(BIN)/mlops demo
@@ -49,21 +58,21 @@ status: $(STAMP) ## Show its programs and whether they are ready
 data: $(STAMP) ## Fetch Fashion-MNIST, or check that it is there
 	@$(BIN)/mlops data fetch --dataset FashionMNIST
 
-test: data chromium ## The whole test suite
+test: $(DEV) data chromium ## The whole test suite
 	$(BIN)/python -m pytest
 
-lint: $(STAMP) ## Style, import laws, security
+lint: $(DEV) ## Style, import laws, security
 	$(BIN)/ruff check
 	$(BIN)/lint-imports
 	$(BIN)/bandit -c pyproject.toml -q -r $(PACKAGES)
 
-type: $(STAMP) ## Static types
+type: $(DEV) ## Static types
 	$(BIN)/mypy
 
-fmt: $(STAMP) ## Mend what the linter can mend
+fmt: $(DEV) ## Mend what the linter can mend
 	$(BIN)/ruff check --fix
 
-bench: bench-train bench-data ## Every benchmark
+bench: bench-train bench-data bench-orchestration ## Every benchmark
 
 bench-train: $(STAMP) ## Training speed
 	$(BIN)/python -m benchmarks.train
@@ -71,13 +80,16 @@ bench-train: $(STAMP) ## Training speed
 bench-data: data ## Data reading speed
 	$(BIN)/python -m benchmarks.data
 
+bench-orchestration: $(STAMP) ## What Dagster costs a step
+	$(BIN)/python -m benchmarks.orchestration
+
 lock: $(BOOT)/bin/uv ## Resolve the dependencies anew
 	$(BOOT)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url -p 3.11 \
 		pyproject.toml -o requirements.lock
 	$(BOOT)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url -p 3.11 \
 		--extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
-chromium: $(STAMP) ## A browser for the tests of pages
+chromium: $(VENV)/bin/python ## A browser for the tests of pages
 	@deploy/chromium.sh $(VENV)/chromium
 
 clean: ## Stop the platform and remove what was made, except data and the platform's home

@@ -47,6 +47,9 @@ def augment(pixels: Tensor, *, shift: int, flip: bool) -> Tensor:
 class Prepared(nn.Module):
     """A timm model that takes uint8 ``[N, H, W, C]``."""
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, backbone: nn.Module, size: int | None, mean: Tensor, std: Tensor) -> None:
         super().__init__()
         self.backbone, self.size = backbone, size

@@ -76,8 +76,9 @@ def run_graph(home: Home, kind: str, number: int) -> dict[str, Any]:
     """Materialize everything from raw to releases."""
     with plain_seconds() as plain:
         result, wall = home.materialize(dg.AssetSelection.groups(*GROUPS), "initial")
-    built = [event.asset_key.to_user_string() for event in result.get_asset_materialization_events()
-             if not event.materialization.metadata["reused"].value]
+    events = [event.materialization for event in result.get_asset_materialization_events()]
+    built = [event.asset_key.to_user_string() for event in events
+             if not event.metadata["reused"].value]
     if kind == AGAIN and built:
         raise SystemExit(f"not unchanged: {', '.join(built)} built anew; did a source change?")
     steps = {

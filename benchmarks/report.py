@@ -91,7 +91,7 @@ def replace_section(page: str, name: str, body: str) -> str:
 def to_markdown(report: Report) -> str:
     """The table, the summary with its limits, the method and the machine."""
     machine = report.machine
-    summary = [
+    summary: list[Row] = [
         {"figure": f"`{name}`", "value": value, "limit": report.limits.get(name, "")}
         for name, value in report.summary.items()
     ]

@@ -97,10 +97,11 @@ def summarize(runs: list[Run], imports: float) -> tuple[dict[str, float], list[d
     ]
 
     def ratio(above: Any, below: Any) -> float:
-        return statistics.median(above(pair["asset"]) / below(pair["bare"]) for pair in pairs)
+        return float(statistics.median(above(pair["asset"]) / below(pair["bare"])
+                                       for pair in pairs))
 
     def median(side: str, value: Any) -> float:
-        return statistics.median(value(pair[side]) for pair in pairs)
+        return float(statistics.median(value(pair[side]) for pair in pairs))
 
     def wall(run: Run) -> float:
         return float(run["wall"])
@@ -156,7 +157,7 @@ def main() -> None:
         name="train", command="python -m benchmarks.train", machine=machine, runs=runs,
         method=f"timm `{settings.model}`, {options.images:,} Fashion-MNIST images less the "
         f"validation share, {options.epochs} epochs of batches of {settings.batch_size}, "
-        f"{settings.threads} threads, medians of {options.rounds} interleaved rounds.",
+        f"threads: {settings.threads}; medians of {options.rounds} interleaved rounds.",
         summary=summary, limits={"asset_over_bare": "at most 1.05"}, table=table,
     ), quick=options.quick)
 

@@ -14,7 +14,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import chi2_contingency, ks_2samp
 
 from mlops_assets.config import DriftSettings
 
@@ -71,6 +70,8 @@ def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def class_test(reference: NDArray[np.int64], window: NDArray[np.int64]) -> tuple[float, float]:
     """Chi-square statistic and p-value of two count vectors ``[K]``; classes in neither go."""
+    from scipy.stats import chi2_contingency
+
     table = np.stack([reference, window])
     table = table[:, table.sum(axis=0) > 0]
     if table.shape[1] < 2:
@@ -81,6 +82,8 @@ def class_test(reference: NDArray[np.int64], window: NDArray[np.int64]) -> tuple
 
 def compare(reference: View, window: View, settings: DriftSettings) -> DriftReport:
     """Test a window against the reference."""
+    from scipy.stats import ks_2samp
+
     if window.rows < settings.min_window:
         reason = f"{window.rows} predictions; a verdict needs {settings.min_window}"
         return DriftReport("too-few", reason, window.rows, reference.rows, [])

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.stats import binomtest
 
 from mlops_assets.config import DriftSettings
 from mlops_assets.contracts.model_card import CARD_FILE, REFERENCE_FILE, ModelCard
@@ -128,6 +127,8 @@ def build_performance_report(work: Workspace) -> None:
 
 
 def _interval(name: str, part: pl.DataFrame) -> dict[str, str | int | float]:
+    from scipy.stats import binomtest
+
     right, rows = int(part["right"].sum()), part.height
     interval = binomtest(right, rows).proportion_ci(CONFIDENCE)
     return {"slice": name, "rows": rows, "accuracy": right / rows,

@@ -10,7 +10,7 @@ import tomllib
 from mlops_assets.config import PROJECT_ROOT
 from resources.steps import GROUPS
 
-HEAVY = ("torch", "torchvision", "timm", "mlflow", "matplotlib", "dvc", "bentoml")
+HEAVY = ("torch", "torchvision", "timm", "mlflow", "matplotlib", "scipy", "dvc", "bentoml")
 
 
 def _python_files() -> list[int]:
