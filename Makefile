@@ -32,12 +32,12 @@ $(VENV)/bin/python: | $(BOOT)/bin/uv
 
 # `install` and not `sync`: the tools for development may be there already, and stay.
 $(STAMP): requirements.lock pyproject.toml | $(VENV)/bin/python
-	$(UV) pip install --quiet --require-hashes -r requirements.lock
+	$(UV) pip install --quiet --compile-bytecode --require-hashes -r requirements.lock
 	$(UV) pip install --quiet --no-deps -e .
 	touch $@
 
 $(DEV): requirements-dev.lock pyproject.toml | $(VENV)/bin/python
-	$(UV) pip sync --quiet --require-hashes requirements-dev.lock
+	$(UV) pip sync --quiet --compile-bytecode --require-hashes requirements-dev.lock
 	$(UV) pip install --quiet --no-deps -e .
 	touch $(STAMP) $@
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import os
-import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,7 +16,6 @@ URI_VARIABLE: Final = "MLFLOW_TRACKING_URI"
 CHAMPION, CHALLENGER = "champion", "challenger"
 EXPORTED_TAG: Final = "mlops.exported_model"
 PROGRAM_TAG: Final = "mlops.program_sha256"
-POLL_SECONDS: Final = 0.5
 
 
 class MlflowError(PlatformError):
@@ -182,56 +179,3 @@ def _open_run(context: StepContext) -> Any:
         from dagster_mlflow.resources import MlFlow
 
         return MlFlow(context)  # type: ignore[no-untyped-call]
-
-
-@contextmanager
-def follow_progress(client: Any, run_id: str, progress: Path) -> Iterator[None]:
-    """Send each JSON line appended to ``progress`` to an MLflow run while the block runs.
-
-    A line's ``epoch`` is the step; every other number is a metric. Errors of the sending thread
-    are raised at the end of the block.
-    """
-    stop = threading.Event()
-    failures: list[Exception] = []
-
-    def send() -> None:
-        from mlflow.exceptions import MlflowException
-
-        sent = 0
-        while True:
-            ending = stop.wait(POLL_SECONDS)
-            try:
-                lines = progress.read_text().splitlines(keepends=True)
-            except FileNotFoundError:
-                lines = []
-            whole = [line for line in lines if line.endswith("\n")]
-            try:
-                for line in whole[sent:]:
-                    log_epoch(client, run_id, json.loads(line))
-            except (MlflowException, OSError) as error:
-                failures.append(error)
-                return
-            sent = len(whole)
-            if ending:
-                return
-
-    thread = threading.Thread(target=send, name="mlflow-progress", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
-    if failures:
-        raise MlflowError(f"MLflow run {run_id}: {failures[0]}") from failures[0]
-
-
-def log_epoch(client: Any, run_id: str, row: Mapping[str, float]) -> None:
-    """Log the numbers of one epoch, at step ``row["epoch"]``, in one request."""
-    import time
-
-    from mlflow.entities import Metric
-
-    now, step = int(time.time() * 1000), int(row["epoch"])
-    metrics = [Metric(key, float(value), now, step) for key, value in row.items() if key != "epoch"]
-    client.log_batch(run_id, metrics=metrics)

@@ -77,6 +77,8 @@ def sample_images(home: Path, batch: str, count: int) -> tuple[LabelledImage, ..
         tested = pc.equal(rows["origin_split"], HELD_OUT)
         for kept, mask in ((held_out, tested), (others, pc.invert(tested))):
             part = rows.filter(mask)
+            if not part.num_rows:
+                continue
             step = max(1, part.num_rows // count)
             some = part.take(list(range(0, part.num_rows, step)))
             pairs = zip(some["content"].to_pylist(), some["label"].to_pylist(), strict=True)

@@ -56,13 +56,13 @@ def trained_model(
     def build(work: Workspace) -> None:
         tracking = _tracking(platform)
         tags = {"mlops.training_shards": work.pins["training_shards"][0].version}
-        with tracking.run(context, asset="trained_model", tags=tags) as run_id:
-            train_in_process(
-                training, work, platform.root / "work" / work.step_key, tracking.client(), run_id,
-                lambda command: pipes.run(
-                    context=context.op_execution_context, command=command, env=TRAINING_ENV
-                ),
-            )
+        train_in_process(
+            training, work, platform.root / "work" / work.step_key, tracking,
+            lambda: tracking.run(context, asset="trained_model", tags=tags),
+            lambda command: pipes.run(
+                context=context.op_execution_context, command=command, env=TRAINING_ENV
+            ),
+        )
 
     yield from materialize(context, platform, step, build)
 

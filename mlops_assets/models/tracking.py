@@ -6,21 +6,12 @@ import base64
 import io
 import tarfile
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mlops_assets.contracts.summary import Summary
 
 ARCHIVE_PATH = "model/model.tar"
-
-
-def log_settings(client: Any, run_id: str, values: Mapping[str, Any]) -> None:
-    """Log settings as parameters (text, at most 500 characters each)."""
-    from mlflow.entities import Param
-
-    params = [Param(key, str(value)[:500]) for key, value in values.items()]
-    client.log_batch(run_id, params=params)
 
 
 def log_summary(client: Any, run_id: str, summary: Summary, *, prefix: str) -> None:

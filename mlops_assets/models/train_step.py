@@ -6,13 +6,15 @@ import json
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 from mlops_assets.config import TrainingSettings
 from mlops_assets.contracts.errors import PlatformError
-from mlops_assets.models.tracking import log_settings, log_summary
-from resources.mlflow import follow_progress
+from mlops_assets.models.tracking import log_summary
+from resources.mlflow import Tracking
+from resources.mlflow_follow import follow
 from resources.steps import Workspace
 
 JOB_FILE, PROGRESS_FILE, ERROR_FILE = "job.json", "progress.jsonl", "error.txt"
@@ -27,36 +29,36 @@ class TrainingFailed(PlatformError):
 
 
 def train_in_process(
-    settings: TrainingSettings, work: Workspace, place: Path, client: Any, run_id: str,
-    launch: Launch,
+    settings: TrainingSettings, work: Workspace, place: Path, tracking: Tracking,
+    opened: Callable[[], AbstractContextManager[str]], launch: Launch,
 ) -> None:
     """Train in a process of its own and fill ``trained_model``.
 
     ``place`` belongs to this step alone: its checkpoints are there, so that an interrupted
-    training goes on when the step runs again, and it is removed at the end. ``launch`` runs a
-    command to its end and raises when that fails.
+    training goes on when the step runs again, and it is removed at the end. ``opened`` opens the
+    MLflow run; ``launch`` runs a command to its end and raises when that fails.
 
     Raises:
         TrainingFailed: with what the process said.
+        MlflowError: MLflow can not be written; the checkpoints are kept.
     """
     place.mkdir(parents=True, exist_ok=True)
     job, progress, out = place / JOB_FILE, place / PROGRESS_FILE, work.out("trained_model")
     for name in (PROGRESS_FILE, ERROR_FILE):
         (place / name).unlink(missing_ok=True)
+    asked = settings.model_dump(mode="json")
     job.write_text(json.dumps({
-        "settings": settings.model_dump(mode="json"), "out": str(out),
-        "shards": str(work.read("training_shards")), "checkpoints": str(place),
-        "progress": str(progress),
+        "settings": asked, "out": str(out), "shards": str(work.read("training_shards")),
+        "checkpoints": str(place), "progress": str(progress),
     }))
-    log_settings(client, run_id, settings.model_dump(mode="json"))
-    try:
-        with follow_progress(client, run_id, progress):
+    with follow(tracking, opened, asked, progress) as follower:
+        try:
             launch([sys.executable, "-m", "mlops_assets.models.train_process", str(job)])
-    except Exception as error:
-        if (said := place / ERROR_FILE).is_file():
-            raise TrainingFailed(said.read_text()) from error
-        raise
-    _summarize(settings, work, client, run_id)
+        except Exception as error:
+            if (said := place / ERROR_FILE).is_file():
+                raise TrainingFailed(said.read_text()) from error
+            raise
+        _summarize(settings, work, tracking.client(), follower.run_id())
     shutil.rmtree(place)
 
 

@@ -8,7 +8,13 @@ import dagster as dg
 
 from mlops_assets.present import MODEL_OWNER, ON_NEW_BYTES, PLATFORM_OWNER, check, materialize
 from mlops_assets.releases.bento import build_bento
-from mlops_assets.releases.build import bento_home, build_model_bento, read_release, write_state
+from mlops_assets.releases.build import (
+    bento_home,
+    bento_is_whole,
+    build_model_bento,
+    read_release,
+    write_state,
+)
 from mlops_assets.releases.rollout import release
 from mlops_assets.releases.serving import change
 from resources.mlflow import Tracking
@@ -37,6 +43,8 @@ def model_bento(context: dg.AssetExecutionContext, platform: Platform) -> Result
                 packs=("bentos", "resources/journal.py", "resources/durable.py"))
 
     def ensure(result: StepResult) -> None:
+        if bento_is_whole(platform.store.path(result.ref), platform.root):
+            return
         (exported,) = find_ancestors(platform.store, "exported_model", [result.ref])
         build_bento(platform.store.path(exported), bentoml_home=bento_home(platform.root),
                     project_root=platform.project_root)

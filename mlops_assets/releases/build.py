@@ -8,7 +8,7 @@ from pathlib import Path
 from mlops_assets.contracts.model_card import CARD_FILE, ModelCard
 from mlops_assets.contracts.rollout import RolloutState
 from mlops_assets.provenance.hashing import canonical_json
-from mlops_assets.releases.bento import build_bento, read_container_file
+from mlops_assets.releases.bento import build_bento, list_files, read_container_file
 from resources.steps import Workspace
 
 BENTO_FILE = "bento.json"
@@ -35,6 +35,14 @@ def build_model_bento(work: Workspace, home: Path, project_root: Path) -> None:
                        "files": len(built.files)}
     summary.check("holds_the_model", passed=built.files.get("src/model/model.onnx") ==
                   card.program_sha256, description="the bento's program is the exported one")
+
+
+def bento_is_whole(folder: Path, home: Path) -> bool:
+    """Whether the bento of a ``model_bento`` folder lies in its store, every file as listed."""
+    facts = json.loads((folder / BENTO_FILE).read_bytes())
+    name, _, version = facts["tag"].partition(":")
+    bento = bento_home(home) / "bentos" / name / version
+    return bento.is_dir() and list_files(bento) == facts["files"]
 
 
 def read_release(folder: Path) -> tuple[str, str]:

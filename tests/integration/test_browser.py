@@ -14,9 +14,9 @@ from playwright.sync_api import Page, sync_playwright
 from deploy.layout import Layout
 from deploy.ports import recorded_ports
 from deploy.supervisor import Supervisor
+from tests.commands import run_mlops
 from tests.digits import write_digits
 from tests.graph import set_digits
-from tests.commands import run_mlops
 
 pytestmark = pytest.mark.slow
 
