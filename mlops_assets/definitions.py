@@ -32,8 +32,8 @@ retrain = dg.define_asset_job(
 )
 monitor_hour = dg.define_asset_job(
     "monitor_hour",
-    selection=dg.AssetSelection.assets("prediction_log", "feedback_labels"),
-    description="Predictions and late labels of one hour.",
+    selection=dg.AssetSelection.groups("monitoring"),
+    description="Predictions and late labels of one hour, and the reports that read them.",
 )
 monitor = dg.define_asset_job(
     "monitor",

@@ -48,12 +48,16 @@ class Follower(threading.Thread):
                     sent += self._send(client, run_id, sent)
                     if ending:
                         break
-                if self._failed:
-                    raise MlflowError("the training failed")
+                self._check()
         except Exception as error:
             self._error = error
         finally:
             self._ready.set()
+
+    def _check(self) -> None:
+        """Raise inside the MLflow run, so that it is marked as failed."""
+        if self._failed:
+            raise MlflowError("the training failed")
 
     def _send(self, client: Any, run_id: str, sent: int) -> int:
         try:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import shutil
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -52,6 +54,7 @@ def train_in_process(
         "checkpoints": str(place), "progress": str(progress),
     }))
     with follow(tracking, opened, asked, progress) as follower:
+        threading.Thread(target=load_what_comes_next, name="loader", daemon=True).start()
         try:
             launch([sys.executable, "-m", "mlops_assets.models.train_process", str(job)])
         except Exception as error:
@@ -60,6 +63,13 @@ def train_in_process(
             raise
         _summarize(settings, work, tracking.client(), follower.run_id())
     shutil.rmtree(place)
+
+
+def load_what_comes_next() -> None:
+    """Import what evaluation and export need, while this process only waits for the training."""
+    for module in ("onnxruntime", "onnxscript", "torch.export", "mlops_assets.models.export",
+                   "mlops_assets.models.evaluation", "mlops_assets.models.charts"):
+        importlib.import_module(module)
 
 
 def _summarize(settings: TrainingSettings, work: Workspace, client: Any, run_id: str) -> None:

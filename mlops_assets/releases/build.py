@@ -42,7 +42,8 @@ def bento_is_whole(folder: Path, home: Path) -> bool:
     facts = json.loads((folder / BENTO_FILE).read_bytes())
     name, _, version = facts["tag"].partition(":")
     bento = bento_home(home) / "bentos" / name / version
-    return bento.is_dir() and list_files(bento) == facts["files"]
+    listed: dict[str, str] = facts["files"]
+    return bento.is_dir() and list_files(bento) == listed
 
 
 def read_release(folder: Path) -> tuple[str, str]:
