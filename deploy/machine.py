@@ -34,6 +34,7 @@ from resources.durable import write_bytes
 Log = Callable[[str], None]
 
 POLL_SECONDS: Final = 0.25
+BEFORE_ANY_RUN: Final = ("code", "webserver", "daemon")
 LOG_LINES: Final = 12
 
 
@@ -105,8 +106,7 @@ class Machine:
             try:
                 environment = make_environment(self.settings, self.layout, ports)
                 self.supervisor.start(environment)
-                for name in ("code", "mlflow"):
-                    self.supervisor.start_program(name)
+                self.supervisor.start_program("code")
                 prepare_dagster(self.layout, environment, log)
                 self._start(log, wait_for)
             except BaseException:
@@ -200,9 +200,13 @@ class Machine:
         names = [program.name for program in self.programs(self.ports)]
         if not self.layout.champion.exists():
             names.remove(SERVICE)
-        for name in names:
+        # Programs that nobody waits for start last: on few cores they would delay the others.
+        first = names if wait_for is None else [name for name in names if name in BEFORE_ANY_RUN]
+        for name in first:
             self.supervisor.start_program(name)
         self.wait(tuple(names) if wait_for is None else wait_for, log)
+        for name in names:
+            self.supervisor.start_program(name)
 
     def wait(self, names: tuple[str, ...], log: Log) -> None:
         """Wait for each program; say when one is ready, and why when one is not."""

@@ -116,8 +116,9 @@ class TorchvisionSource:
 
     def images(self) -> Iterator[RawImage]:
         """The training part, then the test part, each in its own order."""
+        classes = self.classes
         for part, dataset in self._parts.items():
-            pixels, targets = dataset.data, dataset.targets
+            pixels, targets = dataset.data, [int(target) for target in dataset.targets]
             pixels = pixels if isinstance(pixels, np.ndarray) else pixels.numpy()
             count = len(pixels) if part == "test" else min(self.limit or len(pixels), len(pixels))
             for index in range(count):
@@ -125,7 +126,7 @@ class TorchvisionSource:
                 if image.ndim == 3:
                     image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
                 content = cv2.imencode(".png", image)[1].tobytes()
-                label = self.classes[int(targets[index])]
+                label = classes[targets[index]]
                 yield RawImage(f"{self.name}/{part}/{index:06d}.png", label, part, content)
 
 
