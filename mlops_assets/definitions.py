@@ -56,7 +56,7 @@ defs = dg.Definitions(
             cooldown_hours=settings.drift.cooldown_hours,
         ),
         dg.AutomationConditionSensorDefinition(
-            "changed_bytes", target=dg.AssetSelection.all(), minimum_interval_seconds=10,
+            "changed_bytes", target=dg.AssetSelection.all(), minimum_interval_seconds=30,
             default_status=dg.DefaultSensorStatus.RUNNING,
             description="Materializes what stands on changed bytes.",
         ),

@@ -42,6 +42,14 @@ def _value(value: object) -> Any:
     return dg.MetadataValue.float(value) if isinstance(value, float) else value
 
 
+def _table_row(row: dict[str, Any]) -> dg.TableRecord:
+    """Texts first, numbers to five significant digits: what a person reads in a table."""
+    ordered = sorted(row.items(), key=lambda item: not isinstance(item[1], str))
+    return dg.TableRecord({
+        key: float(f"{value:.5g}") if isinstance(value, float) else value for key, value in ordered
+    })
+
+
 def to_metadata(summary: Summary) -> dict[str, Any]:
     """Numbers, tables and pictures as Dagster metadata; pictures are Markdown with a PNG.
 
@@ -56,7 +64,7 @@ def to_metadata(summary: Summary) -> dict[str, Any]:
         metadata["dagster/row_count"] = metadata.pop("rows")
     for name, rows in summary.tables.items():
         if rows:
-            metadata[name] = dg.MetadataValue.table([dg.TableRecord(row) for row in rows])
+            metadata[name] = dg.MetadataValue.table([_table_row(row) for row in rows])
     for name, png in summary.pictures.items():
         metadata[name] = dg.MetadataValue.md(f"![{name}](data:image/png;base64,{png})")
     return metadata

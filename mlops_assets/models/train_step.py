@@ -19,6 +19,7 @@ from resources.mlflow import Tracking
 from resources.mlflow_follow import follow
 from resources.steps import Workspace
 
+POLL_SECONDS = 0.5
 JOB_FILE, PROGRESS_FILE, ERROR_FILE = "job.json", "progress.jsonl", "error.txt"
 # GNU OpenMP's threads spin at a barrier for as long as a busy machine keeps one of them waiting;
 # a short spin and then a wait is as fast alone, and several times faster beside other work.
@@ -54,19 +55,29 @@ def train_in_process(
         "checkpoints": str(place), "progress": str(progress),
     }))
     with follow(tracking, opened, asked, progress) as follower:
-        threading.Thread(target=load_what_comes_next, name="loader", daemon=True).start()
+        ended = threading.Event()
+        loader = threading.Thread(target=load_what_comes_next, args=(progress, ended), daemon=True)
+        loader.start()
         try:
             launch([sys.executable, "-m", "mlops_assets.models.train_process", str(job)])
         except Exception as error:
             if (said := place / ERROR_FILE).is_file():
                 raise TrainingFailed(said.read_text()) from error
             raise
+        finally:
+            ended.set()
         _summarize(settings, work, tracking.client(), follower.run_id())
     shutil.rmtree(place)
 
 
-def load_what_comes_next() -> None:
-    """Import what evaluation and export need, while this process only waits for the training."""
+def load_what_comes_next(progress: Path, ended: threading.Event) -> None:
+    """Import what evaluation and export need, while this process only waits for the training.
+
+    It begins after the first epoch: before, the training process is busy with imports itself.
+    """
+    while not progress.is_file():
+        if ended.wait(POLL_SECONDS):
+            return
     for module in ("onnxruntime", "onnxscript", "torch.export", "mlops_assets.models.export",
                    "mlops_assets.models.evaluation", "mlops_assets.models.charts"):
         importlib.import_module(module)

@@ -82,8 +82,8 @@ def _header_fault(image: Image.Image, limits: ValidationSettings) -> Fault | Non
 
 
 def _decode(image: Image.Image, found: ImageFormat, limits: ValidationSettings) -> Facts | Fault:
-    image.load()
     mode = image.mode
+    image.load()
     flat = image if mode in ("L", "RGB") else image.convert("L" if mode in ("1", "LA") else "RGB")
     pixels = np.asarray(flat)
     mean, std = (float(value[0, 0]) for value in cv2.meanStdDev(pixels.reshape(-1)))
