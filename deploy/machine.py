@@ -106,7 +106,9 @@ class Machine:
             try:
                 environment = make_environment(self.settings, self.layout, ports)
                 self.supervisor.start(environment)
-                self.supervisor.start_program("code")
+                # The code server opens Dagster's databases as well, and two processes may not
+                # make them at once; MLflow has one of its own.
+                self.supervisor.start_program("mlflow")
                 prepare_dagster(self.layout, environment, log)
                 self._start(log, wait_for)
             except BaseException:

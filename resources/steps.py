@@ -30,7 +30,9 @@ GROUPS = ("raw", "validated", "features", "models", "releases", "monitoring")
 CHECKS_FILE = "checks.json"
 COMMON_SOURCES = ("mlops_assets/contracts", "mlops_assets/provenance", "resources/steps.py")
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-Reading = Literal["one", "same-partition", "every-partition", "optional", "ancestor"]
+Reading = Literal[
+    "one", "same-partition", "every-partition", "any-partitions", "optional", "ancestor"
+]
 
 
 class StorageFull(PlatformError):
@@ -42,9 +44,10 @@ class Step:
     """What a step reads and makes. ``config`` is the part of the settings that it depends on.
 
     ``inputs`` maps an asset to how its version is found: the current one, that of the same
-    partition, those of all partitions, or ``ancestor``: those that the other inputs were made
-    from. ``pinned`` gives inputs whose version is known already, under names of their own.
-    ``packs`` names further sources (folders or files) that become part of an output.
+    partition, those of all partitions (at least one, or any number), or ``ancestor``: those that
+    the other inputs were made from. ``pinned`` gives inputs whose version is known already, under
+    names of their own. ``packs`` names further sources (folders or files) that become part of an
+    output.
     """
 
     group: str
@@ -164,9 +167,9 @@ def pin_inputs(
     pins: dict[str, list[InputRef]] = {name: [ref] for name, ref in step.pinned.items()}
     ancestors = [asset for asset, reading in step.inputs.items() if reading == "ancestor"]
     for asset, reading in step.inputs.items():
-        if reading == "every-partition":
+        if reading in ("every-partition", "any-partitions"):
             pins[asset] = store.pin_all(asset)
-            if not pins[asset]:
+            if not pins[asset] and reading == "every-partition":
                 raise MissingArtifact(f"`{asset}` has no partition yet; materialize one first")
         elif reading == "optional":
             ref = store.current(asset)

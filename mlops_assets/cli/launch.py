@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import click
+
 from mlops_assets.contracts.errors import PlatformError
 
 
@@ -94,4 +96,18 @@ def _execute(defs: Any, instance: Any, run: PlannedRun) -> bool:
     except dg.DagsterUnknownPartitionError as error:
         raise BadSelection(f"`{run.partition}` is no partition of the selection; hours look like "
                            "2026-01-31-23:00 (UTC)") from error
+    for event in result.all_events:
+        if event.is_step_failure:
+            click.echo(f"dg launch: {event.step_key}: {_cause(event)}", err=True)
     return bool(result.success)
+
+
+def _cause(event: Any) -> str:
+    """The line that a step failed with: its own, or the innermost error's."""
+    data = event.step_failure_data
+    if data.user_failure_data is not None and data.user_failure_data.description:
+        return str(data.user_failure_data.description)
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return "no reason was given" if error is None else " ".join(error.message.split())

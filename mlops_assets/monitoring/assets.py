@@ -91,7 +91,7 @@ def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> Resul
     settings = platform.settings.drift
     step = Step(
         "monitoring", ("drift_report",),
-        inputs={"prediction_log": "every-partition", "feature_statistics": "one",
+        inputs={"prediction_log": "any-partitions", "feature_statistics": "one",
                 "exported_model": "one"},
         config=settings.model_dump(mode="json", exclude={"cooldown_hours", "sensor_seconds"}),
     )
@@ -110,6 +110,6 @@ def performance_report(context: dg.AssetExecutionContext, platform: Platform) ->
     """Join predictions and late labels."""
     step = Step(
         "monitoring", ("performance_report",),
-        inputs={"prediction_log": "every-partition", "feedback_labels": "every-partition"},
+        inputs={"prediction_log": "any-partitions", "feedback_labels": "any-partitions"},
     )
     yield from materialize(context, platform, step, build_performance_report)

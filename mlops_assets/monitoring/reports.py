@@ -7,13 +7,19 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from mlops_assets.config import DriftSettings
 from mlops_assets.contracts.model_card import CARD_FILE, REFERENCE_FILE, ModelCard
 from mlops_assets.contracts.summary import Summary
 from mlops_assets.monitoring.drift import DriftReport, View, compare
-from mlops_assets.monitoring.logs import LABELS_FILE, PREDICTIONS_FILE
+from mlops_assets.monitoring.logs import (
+    LABEL_SCHEMA,
+    LABELS_FILE,
+    PREDICTION_SCHEMA,
+    PREDICTIONS_FILE,
+)
 from mlops_assets.pictures import SERIES, bars, new_figure, to_png
 from mlops_assets.provenance.hashing import canonical_json
 from resources.steps import Workspace
@@ -28,7 +34,7 @@ def build_drift_report(settings: DriftSettings, work: Workspace) -> None:
     """Compare the latest predictions of the exported model with its reference."""
     model = work.read("exported_model")
     card = ModelCard.model_validate_json((model / CARD_FILE).read_bytes())
-    frames = _frames(work, "prediction_log", PREDICTIONS_FILE)
+    frames = _frames(work, "prediction_log", PREDICTIONS_FILE, PREDICTION_SCHEMA)
     frame = frames.filter(model_version=card.version).sort("prediction_id")
     frame = frame.tail(settings.max_window)
     with np.load(model / REFERENCE_FILE) as stored:
@@ -48,8 +54,11 @@ def build_drift_report(settings: DriftSettings, work: Workspace) -> None:
         _draw(summary, report, reference, window, card)
 
 
-def _frames(work: Workspace, asset: str, file: str) -> pl.DataFrame:
-    return pl.concat(pl.read_parquet(folder / file) for folder in work.read_every(asset).values())
+def _frames(work: Workspace, asset: str, file: str, schema: pa.Schema) -> pl.DataFrame:
+    """Rows of all hours; none before the first prediction."""
+    empty = pl.DataFrame(pl.from_arrow(schema.empty_table()))
+    hours = (pl.read_parquet(folder / file) for folder in work.read_every(asset).values())
+    return pl.concat([empty, *hours])
 
 
 def _signals(
@@ -106,8 +115,9 @@ def _draw(
 
 def build_performance_report(work: Workspace) -> None:
     """Accuracy on late labels by model version and class, with Clopper-Pearson intervals."""
-    predictions = _frames(work, "prediction_log", PREDICTIONS_FILE)
-    labels = _frames(work, "feedback_labels", LABELS_FILE).select("prediction_id", truth="label")
+    predictions = _frames(work, "prediction_log", PREDICTIONS_FILE, PREDICTION_SCHEMA)
+    labels = _frames(work, "feedback_labels", LABELS_FILE, LABEL_SCHEMA).select(
+        "prediction_id", truth="label")
     joined = predictions.join(labels, on="prediction_id", how="inner").with_columns(
         right=pl.col("label") == pl.col("truth"))
     out, summary = work.out("performance_report"), work.summary("performance_report")

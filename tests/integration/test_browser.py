@@ -22,6 +22,8 @@ pytestmark = pytest.mark.slow
 
 BROWSER = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
            "--disable-background-networking", "--disable-component-update", "--disable-sync")
+# Dagster does not follow an unpartitioned asset into hours: nothing was predicted in them yet.
+HOURLY = ("prediction_log", "feedback_labels")
 BACKFILLS = """
 query { partitionBackfillsOrError(limit: 1) {
   __typename
@@ -73,8 +75,8 @@ def _materialize_all(page: Page, address: str) -> None:
     page.goto(f"{address}/asset-groups")
     page.get_by_text("Materialize all").first.click()
     page.get_by_text("Add a partition").click()
-    page.get_by_placeholder("name").last.fill("initial")
-    page.keyboard.press("Enter")
+    page.get_by_placeholder("name", exact=True).fill("initial")
+    page.get_by_role("button", name="Save").click()
     page.get_by_role("button", name="Launch backfill").click()
 
 
@@ -92,6 +94,8 @@ def test_materialize_all_clicked_in_the_browser_succeeds(platform: str) -> None:
     nodes = _ask(platform, LATEST)["assetNodes"]
     for node in nodes:
         name = node["assetKey"]["path"][-1]
+        if name in HOURLY:
+            continue
         assert node["assetMaterializations"], name
         for check in node["assetChecksOrError"].get("checks", []):
             execution = check["executionForLatestMaterialization"]
