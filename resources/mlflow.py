@@ -66,7 +66,6 @@ class Tracking:
         import mlflow
         from mlflow.exceptions import MlflowException
 
-        mlflow.set_tracking_uri(self.uri)
         client = mlflow.MlflowClient(self.uri, self.uri)
         try:
             if client.get_experiment_by_name(self.experiment) is None:
@@ -174,8 +173,14 @@ def _open_run(context: StepContext) -> Any:
     """dagster-mlflow's client with an active run; its beta mark is known, and pinned."""
     import dagster as dg
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        from dagster_mlflow.resources import MlFlow
+    configured = os.environ.get(URI_VARIABLE)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", dg.BetaWarning)
+            from dagster_mlflow.resources import MlFlow
 
-        return MlFlow(context)  # type: ignore[no-untyped-call]
+            return MlFlow(context)  # type: ignore[no-untyped-call]
+    finally:
+        # It sets MLflow's variable for the whole process, where it would stand for a setting.
+        if configured is None:
+            os.environ.pop(URI_VARIABLE, None)
