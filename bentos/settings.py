@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.pixels import MAX_PIXELS
+from resources.journal import journal_folder
 
 SOURCE_ROOT: Final = Path(__file__).resolve().parent.parent
 
@@ -50,4 +51,4 @@ def journal_dir() -> Path:
         raise PlatformError(
             f"PLATFORM_HOME is {home}, but the journal needs a local folder: set MLOPS_JOURNAL_DIR"
         )
-    return Path(home) / "journal"
+    return journal_folder(Path(home))

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Final
 
 from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.contracts.files import CHAMPION_FILE
+from resources.journal import journal_folder
 
 # A unix socket's path holds 107 bytes; supervisord binds it under a longer, temporary name.
 SOCKET_BYTES: Final = 90
@@ -53,12 +55,12 @@ class Layout:
     @property
     def journal(self) -> Path:
         """What the service wrote of every prediction."""
-        return self.home / "journal"
+        return journal_folder(self.home)
 
     @property
     def champion(self) -> Path:
         """What the service serves; written by the ``rollout`` asset."""
-        return self.home / "serving" / "champion.json"
+        return self.home / CHAMPION_FILE
 
     @property
     def served(self) -> Path:

@@ -34,7 +34,6 @@ from resources.durable import write_bytes
 Log = Callable[[str], None]
 
 POLL_SECONDS: Final = 0.25
-BEFORE_ANY_RUN: Final = ("code", "webserver", "daemon")
 LOG_LINES: Final = 12
 
 
@@ -202,13 +201,9 @@ class Machine:
         names = [program.name for program in self.programs(self.ports)]
         if not self.layout.champion.exists():
             names.remove(SERVICE)
-        # Programs that nobody waits for start last: on few cores they would delay the others.
-        first = names if wait_for is None else [name for name in names if name in BEFORE_ANY_RUN]
-        for name in first:
-            self.supervisor.start_program(name)
-        self.wait(tuple(names) if wait_for is None else wait_for, log)
         for name in names:
             self.supervisor.start_program(name)
+        self.wait(tuple(names) if wait_for is None else wait_for, log)
 
     def wait(self, names: tuple[str, ...], log: Log) -> None:
         """Wait for each program; say when one is ready, and why when one is not."""

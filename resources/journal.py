@@ -127,6 +127,11 @@ class JournalWriter:
             os.close(opened[1])
 
 
+def journal_folder(home: Path) -> Path:
+    """The journal of a platform home."""
+    return home / "journal"
+
+
 def hours(folder: Path) -> list[str]:
     """Partition keys (``%Y-%m-%d-%H:00``, UTC) of the hours that have a folder, oldest first."""
     names = (path.name for path in folder.glob("????-??-??T??"))

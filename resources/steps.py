@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -288,18 +288,17 @@ def _build(
 
 def _commit(work: Workspace, asset: str, facts: Mapping[str, Any]) -> StepResult:
     work.write_checks(asset)
-    files: Mapping[str, str] = digest_files(work.out(asset))
+    files = digest_files(work.out(asset))
     summary = work.summary(asset)
-    sequence: Sequence[InputRef] = facts["inputs"]
     record = ProvenanceRecord(
         asset=asset,
         partition=work.partition,
         version=work.versions.get(asset) or tree_version(files),
         rule="merkle-rows-v1" if asset in work.versions else "tree-v1",
-        files=dict(files),
+        files=files,
         summary_sha256=sha256_bytes(canonical_json(summary.model_dump(mode="json"))),
         created_at=datetime.now(UTC),
-        **{**facts, "inputs": list(sequence)},
+        **facts,
     )
     work.store.commit(work.out(asset), record, summary)
     ref = InputRef(asset=asset, partition=work.partition, version=record.version)

@@ -58,7 +58,7 @@ def plan_runs(graph: Any, keys: AbstractSet[Any], partition: str | None) -> Iter
     """
     from mlops_assets.config import load_settings
     from mlops_assets.monitoring.assets import HOURS
-    from resources.journal import KEY_FORMAT, hours
+    from resources.journal import KEY_FORMAT, hours, journal_folder
 
     settings = load_settings()
     hourly = {key for key in keys if graph.get(key).partitions_def == HOURS}
@@ -73,7 +73,7 @@ def plan_runs(graph: Any, keys: AbstractSet[Any], partition: str | None) -> Iter
     if hourly:
         given = partition if partition is not None and not batched else None
         present = datetime.now(UTC).strftime(KEY_FORMAT)
-        for hour in [given] if given else hours(settings.home / "journal") or [present]:
+        for hour in [given] if given else hours(journal_folder(settings.home)) or [present]:
             yield PlannedRun(frozenset(hourly), hour)
     if late:
         yield PlannedRun(frozenset(late), None)

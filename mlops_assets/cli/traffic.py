@@ -12,6 +12,7 @@ from typing import Final
 from mlops_assets.cli.service_api import ServiceApi
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.prediction import Answer
+from resources.journal import KEY_FORMAT
 from resources.store import ArtifactStore
 
 CONNECTIONS: Final = 8
@@ -53,7 +54,7 @@ class Traffic:
         hour = self.began.replace(minute=0, second=0, microsecond=0)
         keys = []
         while hour <= self.ended:
-            keys.append(hour.strftime("%Y-%m-%d-%H:00"))
+            keys.append(hour.strftime(KEY_FORMAT))
             hour += timedelta(hours=1)
         return keys
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -50,3 +51,13 @@ class ModelCard(BaseModel):
     max_parity_error: float
     metrics: dict[str, float]
     origin: ModelOrigin
+
+
+def read_card(folder: Path) -> ModelCard:
+    """The card in a model's folder.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it is not a card.
+    """
+    return ModelCard.model_validate_json((folder / CARD_FILE).read_bytes())

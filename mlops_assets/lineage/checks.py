@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from mlops_assets.contracts.manifest import ROWS_FILE
-from mlops_assets.lineage.graph import Artifact, Graph, record_files, version_folders
+from mlops_assets.lineage.graph import Artifact, Graph, record_files
 from mlops_assets.lineage.images import dataset_leaves
 from mlops_assets.lineage.pointers import dvc_hash, pointer_hash
 from mlops_assets.provenance.hashing import RECORD_FILE, canonical_json
@@ -139,11 +139,6 @@ def check_memos(store: ArtifactStore) -> Iterator[Checked]:
             problem = f"names what is not there: {error}"
         damages = (Damage(path, problem, "delete it; the step will run anew"),) if problem else ()
         yield Checked("memos", path.stem, 1, damages)
-
-
-def all_folders(store: ArtifactStore) -> list[Path]:
-    """Folders of all versions that the store holds."""
-    return list(version_folders(store))
 
 
 def folders_behind(graph: Graph, artifacts: Iterable[Artifact]) -> list[Path]:

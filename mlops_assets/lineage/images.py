@@ -16,6 +16,7 @@ from mlops_assets.contracts.prediction import PredictionRecord
 from mlops_assets.lineage.graph import Artifact, Graph
 from mlops_assets.provenance.merkle import MembershipProof, prove, verify
 from mlops_assets.provenance.rows import HEADER_FILE, row_leaves
+from resources.journal import journal_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def sightings(graph: Graph, asset: str, pattern: str, image_id: str) -> Iterator
 def seen_by_predictions(home: Path, image_id: str) -> Iterator[PredictionRecord]:
     """Predictions in the journal whose image has these bytes, in the order of their files."""
     wanted = f'"image_sha256":"{image_id}"'.encode()
-    for path in sorted((home / "journal").glob("*/predictions-*.jsonl")):
+    for path in sorted(journal_folder(home).glob("*/predictions-*.jsonl")):
         if path.stat().st_size == 0:
             continue
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as lines:

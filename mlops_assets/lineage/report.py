@@ -7,11 +7,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.contracts.files import BENTO_FILE
 from mlops_assets.contracts.prediction import PredictionRecord
 from mlops_assets.lineage.graph import Artifact, Graph
 from mlops_assets.lineage.pointers import pointer_hash
 from mlops_assets.lineage.subject import (
-    BENTO_FILE,
     Kind,
     Subject,
     bento_of_tag,

@@ -9,15 +9,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from mlops_assets.contracts.files import BENTO_FILE, CHAMPION_FILE
 from mlops_assets.contracts.rollout import RolloutState
 from mlops_assets.lineage.checks import RESTORE, Checked
 from mlops_assets.lineage.graph import Artifact, Graph
-from mlops_assets.lineage.subject import BENTO_FILE
 from mlops_assets.provenance.integrity import Damage
 from resources.store import DamagedArtifact
 
 REBUILD: Final = "materialize `model_bento` again"
-CHAMPION_FILE: Final = "serving/champion.json"
 
 
 def check_bentos(home: Path, graph: Graph) -> Iterator[Checked]:

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.contracts.files import BENTO_FILE, REGISTRATION_FILE
 from mlops_assets.contracts.model_card import PROGRAM_FILE
 from mlops_assets.contracts.prediction import PredictionRecord
 from mlops_assets.lineage.graph import Artifact, Graph
-from resources.journal import find
+from resources.journal import find, journal_folder
 from resources.store import DamagedArtifact
 
 MIN_PREFIX: Final = 8
-BENTO_FILE: Final = "bento.json"
-REGISTRATION_FILE: Final = "registration.json"
 _HEX: Final = re.compile(rf"[0-9a-f]{{{MIN_PREFIX},64}}")
 _NAMED: Final = re.compile(r"[A-Za-z0-9._-]+[:/][A-Za-z0-9._-]+")
 
@@ -106,7 +105,7 @@ def resolve(home: Path, graph: Graph, text: str) -> Subject:
         Subject("model", program_of(graph, each), each)
         for each in graph.of("exported_model")[::-1] if program_of(graph, each).startswith(lower)
     ]
-    if record := find(home / "journal", lower):
+    if record := find(journal_folder(home), lower):
         exported = exported_model(graph, record.answer.model.sha256)
         found.append(Subject("prediction", lower, exported, record))
     if not found and len(lower) == 64 and _is_image(home, graph, lower):

@@ -9,26 +9,25 @@ from mlops_assets.contracts.prediction import PredictionRecord
 from mlops_assets.lineage.checks import (
     RESTORE,
     Checked,
-    all_folders,
     check_artifacts,
     check_memos,
     check_records,
     check_references,
     folders_behind,
 )
-from mlops_assets.lineage.graph import Artifact, Graph
+from mlops_assets.lineage.graph import Artifact, Graph, version_folders
 from mlops_assets.lineage.images import memberships, sightings
 from mlops_assets.lineage.served import check_bento, check_bentos, check_serving
 from mlops_assets.lineage.subject import Subject, bento_of_tag
 from mlops_assets.provenance.hashing import sha256_bytes
 from mlops_assets.provenance.integrity import Damage
-from resources.journal import JournalDamaged, hours, read_hour
+from resources.journal import JournalDamaged, hours, journal_folder, read_hour
 
 
 def verify_home(home: Path, graph: Graph) -> Iterator[Checked]:
     """Check everything that has a hash or a form below a platform home."""
     store = graph.store
-    yield from check_artifacts(graph, all_folders(store))
+    yield from check_artifacts(graph, version_folders(store))
     yield from check_records(store)
     yield from check_references(store)
     yield from check_memos(store)
@@ -95,7 +94,7 @@ def check_image(graph: Graph, image_id: str) -> Iterator[Checked]:
 
 def check_journal(home: Path) -> Iterator[Checked]:
     """Every hour of the journal is readable."""
-    journal = home / "journal"
+    journal = journal_folder(home)
     for hour in hours(journal):
         damages: tuple[Damage, ...] = ()
         try:

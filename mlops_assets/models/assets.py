@@ -1,26 +1,22 @@
 """The models group: training, evaluation and gate, export, registry."""
 
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from mlops_assets.contracts.model_card import CARD_FILE
 from mlops_assets.models.registration import (
-    archive_path,
     champion_pin,
     make_origin,
+    offer_as_challenger,
     read_scores,
     write_registration,
 )
 from mlops_assets.models.train_step import TRAINING_ENV, train_in_process
 from mlops_assets.present import MODEL_OWNER, ON_NEW_BYTES, check, materialize
-from mlops_assets.provenance.record import InputRef
-from resources.mlflow import CHALLENGER, CHAMPION, PROGRAM_TAG, Tracking
+from resources.mlflow import Tracking
 from resources.platform import Platform
-from resources.steps import Step, StepResult, Workspace
+from resources.steps import Step, Workspace
 
 Results = Iterator[dg.MaterializeResult[Any]]
 
@@ -154,22 +150,7 @@ def registered_model(context: dg.AssetExecutionContext, platform: Platform) -> R
     step = Step("models", ("registered_model",), inputs={"exported_model": "one"},
                 config={"name": name})
 
-    def build(work: Workspace) -> None:
-        write_registration(work, tracking, name)
-
-    def alias(result: StepResult) -> None:
-        facts = json.loads(
-            (platform.store.path(result.ref) / "registration.json").read_bytes()
-        )
-        exported = InputRef(asset="exported_model", version=facts["exported_model"])
-        folder: Path = platform.store.path(exported)
-        card = json.loads((folder / CARD_FILE).read_bytes())
-        version = tracking.register(
-            name, exported_model=exported.version, run_id=card["origin"]["mlflow_run_id"],
-            artifact_path=archive_path(), tags={PROGRAM_TAG: card["program_sha256"]},
-        )
-        champion = tracking.by_alias(name, CHAMPION)
-        if champion is None or champion.exported_model != exported.version:
-            tracking.set_alias(version, CHALLENGER)
-
-    yield from materialize(context, platform, step, build, finalize=alias)
+    yield from materialize(
+        context, platform, step, lambda work: write_registration(work, tracking, name),
+        finalize=lambda result: offer_as_challenger(platform.store, result.ref, tracking, name),
+    )

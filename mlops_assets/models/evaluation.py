@@ -9,18 +9,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_assets.config import GateSettings
-from mlops_assets.contracts.model_card import CARD_FILE, ModelCard
+from mlops_assets.contracts.files import EVALUATION_FILE
+from mlops_assets.contracts.model_card import read_card
 from mlops_assets.contracts.summary import Summary
 from mlops_assets.features.shards import Shard, read_classes, read_shard
 from mlops_assets.models import charts, metrics
 from mlops_assets.models.gate import GateReport, judge
 from mlops_assets.models.programs import run_network, run_program
+from mlops_assets.models.registration import CHAMPION_INPUT
 from mlops_assets.provenance.hashing import canonical_json
 from resources.steps import Workspace
 
 PREDICTIONS_FILE = "predictions.npz"
-REPORT_FILE = "evaluation.json"
-CHAMPION_INPUT = "champion"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ def build_evaluation(settings: GateSettings, work: Workspace, *, threads: int) -
     out, summary = work.out("model_evaluation"), work.summary("model_evaluation")
     np.savez(out / PREDICTIONS_FILE, probabilities=probabilities, labels=test.labels,
              image_ids=test.image_ids.astype("S64"))
-    (out / REPORT_FILE).write_bytes(canonical_json({
+    (out / EVALUATION_FILE).write_bytes(canonical_json({
         "scores": asdict(scores), "gate": asdict(report),
         "classes": [asdict(score) for score in per_class], "calibration": asdict(calibration),
     }))
@@ -87,7 +87,7 @@ def _champion_right(
     if CHAMPION_INPUT not in work.pins:
         return None
     folder: Path = work.read(CHAMPION_INPUT)
-    card = ModelCard.model_validate_json((folder / CARD_FILE).read_bytes())
+    card = read_card(folder)
     probabilities, _ = run_program(folder, test.images, threads=threads)
     names = np.array(card.classes)[probabilities.argmax(axis=1)]
     right: NDArray[np.bool_] = names == np.array(classes)[test.labels]

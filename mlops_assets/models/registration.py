@@ -5,22 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mlops_assets.contracts.model_card import CARD_FILE, ModelCard, ModelOrigin
+from mlops_assets.contracts.files import EVALUATION_FILE, REGISTRATION_FILE
+from mlops_assets.contracts.model_card import ModelCard, ModelOrigin, read_card
 from mlops_assets.models.tracking import ARCHIVE_PATH, log_archive
 from mlops_assets.provenance.hashing import canonical_json
 from mlops_assets.provenance.record import InputRef
-from resources.mlflow import CHAMPION, PROGRAM_TAG, Tracking
+from resources.mlflow import CHALLENGER, CHAMPION, PROGRAM_TAG, RegisteredVersion, Tracking
 from resources.steps import Workspace, find_ancestors
 from resources.store import ArtifactStore
 
-REGISTRATION_FILE = "registration.json"
-EVALUATION_FILE = "evaluation.json"
 CHAMPION_INPUT = "champion"
-
-
-def archive_path() -> str:
-    """Artifact path of a model's archive in its MLflow run."""
-    return ARCHIVE_PATH
 
 
 def champion_pin(store: ArtifactStore, tracking: Tracking, name: str) -> dict[str, InputRef]:
@@ -67,18 +61,37 @@ def read_scores(evaluation: Path) -> dict[str, float]:
     return scores
 
 
+def register(
+    tracking: Tracking, name: str, exported_model: str, card: ModelCard
+) -> RegisteredVersion:
+    """The registry's version for an exported model, whose archive is in its MLflow run."""
+    return tracking.register(
+        name, exported_model=exported_model, run_id=card.origin.mlflow_run_id,
+        artifact_path=ARCHIVE_PATH, tags={PROGRAM_TAG: card.program_sha256},
+    )
+
+
 def write_registration(work: Workspace, tracking: Tracking, name: str) -> None:
     """Upload the exported model as one archive, and fill ``registered_model``."""
     folder = work.read("exported_model")
-    card = ModelCard.model_validate_json((folder / CARD_FILE).read_bytes())
+    card = read_card(folder)
     run_id = card.origin.mlflow_run_id
     exported = work.pins["exported_model"][0].version
-    path = log_archive(tracking.client(), run_id, folder)
-    version = tracking.register(
-        name, exported_model=exported, run_id=run_id, artifact_path=path,
-        tags={PROGRAM_TAG: card.program_sha256},
-    )
+    log_archive(tracking.client(), run_id, folder)
+    version = register(tracking, name, exported, card)
     facts = {"name": name, "registry_version": version.version, "exported_model": exported,
              "program_sha256": card.program_sha256, "mlflow_run_id": run_id}
     (work.out("registered_model") / REGISTRATION_FILE).write_bytes(canonical_json(facts))
     work.summary("registered_model").values |= facts
+
+
+def offer_as_challenger(
+    store: ArtifactStore, registered: InputRef, tracking: Tracking, name: str
+) -> None:
+    """Give a registered model the alias `challenger`, unless it is the champion; repeatable."""
+    facts = json.loads((store.path(registered) / REGISTRATION_FILE).read_bytes())
+    exported = InputRef(asset="exported_model", version=facts["exported_model"])
+    version = register(tracking, name, exported.version, read_card(store.path(exported)))
+    champion = tracking.by_alias(name, CHAMPION)
+    if champion is None or champion.exported_model != exported.version:
+        tracking.set_alias(version, CHALLENGER)

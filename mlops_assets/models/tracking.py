@@ -26,8 +26,8 @@ def log_summary(client: Any, run_id: str, summary: Summary, *, prefix: str) -> N
             client.log_artifact(run_id, str(path), prefix)
 
 
-def log_archive(client: Any, run_id: str, folder: Path) -> str:
-    """Log an artifact's folder as one tar, so that uploads can not merge; its artifact path."""
+def log_archive(client: Any, run_id: str, folder: Path) -> None:
+    """Log an artifact's folder as one tar at ``ARCHIVE_PATH``, so that uploads can not merge."""
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / Path(ARCHIVE_PATH).name
         with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as archive:
@@ -37,4 +37,3 @@ def log_archive(client: Any, run_id: str, folder: Path) -> str:
                 entry.size = len(content)
                 archive.addfile(entry, io.BytesIO(content))
         client.log_artifact(run_id, str(path), str(Path(ARCHIVE_PATH).parent))
-    return ARCHIVE_PATH

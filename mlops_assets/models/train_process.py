@@ -20,9 +20,8 @@ from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, open_dagster_pipes
 
 from mlops_assets.config import TrainingSettings
 from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.models.train_step import ERROR_FILE
 from mlops_assets.models.training import Epoch, train
-
-ERROR_FILE = "error.txt"
 
 
 def run_job(job: Path, say: Callable[[str], None]) -> None:

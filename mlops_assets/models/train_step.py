@@ -14,6 +14,7 @@ from typing import Any
 
 from mlops_assets.config import TrainingSettings
 from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.contracts.files import HISTORY_FILE
 from mlops_assets.models.tracking import log_summary
 from resources.mlflow import Tracking
 from resources.mlflow_follow import follow
@@ -86,7 +87,7 @@ def load_what_comes_next(progress: Path, ended: threading.Event) -> None:
 def _summarize(settings: TrainingSettings, work: Workspace, client: Any, run_id: str) -> None:
     from mlops_assets.models.charts import draw_curves
 
-    history = json.loads((work.out("trained_model") / "history.json").read_bytes())
+    history = json.loads((work.out("trained_model") / HISTORY_FILE).read_bytes())
     summary = work.summary("trained_model")
     summary.values |= {
         "epochs": len(history), "validation_accuracy": history[-1]["accuracy"],

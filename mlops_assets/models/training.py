@@ -16,6 +16,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor, nn
 
 from mlops_assets.config import ConfigError, TrainingSettings
+from mlops_assets.contracts.files import HISTORY_FILE
 from mlops_assets.features.shards import Shard, read_classes, read_shard
 from mlops_assets.models.batches import (
     Augmentation,
@@ -28,8 +29,6 @@ from mlops_assets.models.batches import (
 from mlops_assets.models.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
 from mlops_assets.models.network import ImageNetwork, NetworkSpec, make_spec, save_network
 from mlops_assets.provenance.hashing import canonical_json
-
-HISTORY_FILE = "history.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from mlops_assets.monitoring.hours import first_hour
 from mlops_assets.monitoring.logs import (
     build_feedback_labels,
     build_prediction_log,
-    describe_hour,
+    hash_records,
 )
 from mlops_assets.monitoring.reports import build_drift_report, build_performance_report
 from mlops_assets.present import (
@@ -21,7 +21,7 @@ from mlops_assets.present import (
     check,
     materialize,
 )
-from resources.journal import read_hour
+from resources.journal import journal_folder, read_hour
 from resources.platform import Platform
 from resources.steps import Step
 
@@ -29,10 +29,6 @@ Results = Iterator[dg.MaterializeResult[Any]]
 HOURS: Final = dg.HourlyPartitionsDefinition(
     start_date=first_hour(load_settings().home), end_offset=1
 )
-
-
-def _journal(platform: Platform) -> Any:
-    return platform.root / "journal"
 
 
 @dg.asset(
@@ -46,11 +42,10 @@ def _journal(platform: Platform) -> Any:
 )
 def prediction_log(context: dg.AssetExecutionContext, platform: Platform) -> Results:
     """Compact one hour of predictions."""
-    journal, hour = _journal(platform), context.partition_key
-    predictions, _ = read_hour(journal, hour)
-    facts = describe_hour(journal, hour)
+    hour = context.partition_key
+    predictions, _ = read_hour(journal_folder(platform.root), hour)
     step = Step("monitoring", ("prediction_log",),
-                config={key: facts[key] for key in ("hour", "predictions_sha256")})
+                config={"hour": hour, "predictions_sha256": hash_records(predictions)})
     yield from materialize(context, platform, step, partial(build_prediction_log, predictions))
 
 
@@ -64,11 +59,10 @@ def prediction_log(context: dg.AssetExecutionContext, platform: Platform) -> Res
 )
 def feedback_labels(context: dg.AssetExecutionContext, platform: Platform) -> Results:
     """Compact one hour of labels."""
-    journal, hour = _journal(platform), context.partition_key
-    _, feedback = read_hour(journal, hour)
-    facts = describe_hour(journal, hour)
+    hour = context.partition_key
+    _, feedback = read_hour(journal_folder(platform.root), hour)
     step = Step("monitoring", ("feedback_labels",),
-                config={key: facts[key] for key in ("hour", "feedback_sha256")})
+                config={"hour": hour, "feedback_sha256": hash_records(feedback)})
     yield from materialize(context, platform, step, partial(build_feedback_labels, feedback))
 
 

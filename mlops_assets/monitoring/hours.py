@@ -8,7 +8,7 @@ from typing import Final
 
 from mlops_assets.contracts.errors import PlatformError
 from resources.durable import write_bytes
-from resources.journal import KEY_FORMAT, hours
+from resources.journal import KEY_FORMAT, hours, journal_folder
 
 FIRST_HOUR_FILE: Final = "first_hour"
 
@@ -28,7 +28,7 @@ def first_hour(home: Path) -> str:
     """
     path = home / FIRST_HOUR_FILE
     if not path.is_file():
-        kept = hours(home / "journal")
+        kept = hours(journal_folder(home))
         key = kept[0] if kept else datetime.now(UTC).strftime(KEY_FORMAT)
         write_bytes(path, key.encode())
     key = path.read_text().strip()

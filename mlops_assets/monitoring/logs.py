@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
@@ -13,7 +12,6 @@ from mlops_assets.contracts.prediction import FeedbackRecord, PredictionRecord
 from mlops_assets.contracts.summary import Summary
 from mlops_assets.pictures import bars
 from mlops_assets.provenance.hashing import sha256_json
-from resources.journal import read_hour
 from resources.steps import Workspace
 
 PREDICTIONS_FILE: Final = "predictions.parquet"
@@ -41,15 +39,9 @@ LABEL_SCHEMA: Final = pa.schema([
 ])
 
 
-def describe_hour(journal: Path, hour: str) -> dict[str, Any]:
-    """The hour and a hash of its records, which stand for the journal as an input."""
-    predictions, feedback = read_hour(journal, hour)
-    return {
-        "hour": hour,
-        "predictions_sha256": sha256_json([record.model_dump(mode="json")
-                                           for record in predictions]),
-        "feedback_sha256": sha256_json([record.model_dump(mode="json") for record in feedback]),
-    }
+def hash_records(records: Sequence[PredictionRecord] | Sequence[FeedbackRecord]) -> str:
+    """A hash of journal records, which stand for the journal as an input."""
+    return sha256_json([record.model_dump(mode="json") for record in records])
 
 
 def build_prediction_log(records: Sequence[PredictionRecord], work: Workspace) -> None:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from mlops_assets.config import DriftSettings
-from mlops_assets.contracts.model_card import CARD_FILE, REFERENCE_FILE, ModelCard
+from mlops_assets.contracts.model_card import REFERENCE_FILE, ModelCard, read_card
 from mlops_assets.contracts.summary import Summary
 from mlops_assets.monitoring.drift import DriftReport, View, compare
 from mlops_assets.monitoring.logs import (
@@ -33,7 +33,7 @@ CONFIDENCE = 0.95
 def build_drift_report(settings: DriftSettings, work: Workspace) -> None:
     """Compare the latest predictions of the exported model with its reference."""
     model = work.read("exported_model")
-    card = ModelCard.model_validate_json((model / CARD_FILE).read_bytes())
+    card = read_card(model)
     frames = _frames(work, "prediction_log", PREDICTIONS_FILE, PREDICTION_SCHEMA)
     frame = frames.filter(model_version=card.version).sort("prediction_id")
     frame = frame.tail(settings.max_window)

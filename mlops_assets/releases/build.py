@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mlops_assets.contracts.model_card import CARD_FILE, ModelCard
+from mlops_assets.contracts.files import BENTO_FILE
+from mlops_assets.contracts.model_card import read_card
 from mlops_assets.contracts.rollout import RolloutState
 from mlops_assets.provenance.hashing import canonical_json
 from mlops_assets.releases.bento import build_bento, list_files, read_container_file
 from resources.steps import Workspace
 
-BENTO_FILE = "bento.json"
 STATE_FILE = "rollout.json"
 CONTAINER_FILE = "Dockerfile"
 
@@ -25,7 +25,7 @@ def build_model_bento(work: Workspace, home: Path, project_root: Path) -> None:
     """Build the bento of the exported model; the artifact lists its files and their hashes."""
     folder = work.read("exported_model")
     built = build_bento(folder, bentoml_home=bento_home(home), project_root=project_root)
-    card = ModelCard.model_validate_json((folder / CARD_FILE).read_bytes())
+    card = read_card(folder)
     out, summary = work.out("model_bento"), work.summary("model_bento")
     facts = {"tag": built.tag, "model_version": card.version, "files": built.files}
     (out / BENTO_FILE).write_bytes(canonical_json(facts))

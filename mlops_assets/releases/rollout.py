@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Final
 
 from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.contracts.files import CHAMPION_FILE
 from mlops_assets.contracts.rollout import RolloutState, SlotAssignment
 from mlops_assets.provenance.hashing import canonical_json
 from resources.durable import write_bytes
-
-CHAMPION_FILE: Final = "serving/champion.json"
 
 
 class ImpossibleChange(PlatformError):

@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,6 +23,8 @@ from deploy.readiness import BrokenDefinitionsError
 from deploy.supervisor import Supervisor, find_supervised
 from mlops_assets.config import PlatformSettings, Settings
 from mlops_assets.contracts.errors import PlatformError
+from tests.commands import COMMAND
+from tests.commands import run_mlops as mlops
 
 pytestmark = pytest.mark.slow
 
@@ -33,7 +34,6 @@ NO_PORTS = {
 FREE = PlatformSettings(
     dagster_port=0, code_port=0, mlflow_port=0, service_port=0, start_seconds=300
 )
-COMMAND = [sys.executable, "-c", "from mlops_assets.cli import main; main()"]
 
 
 @pytest.fixture
@@ -45,12 +45,6 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("PLATFORM_HOME", str(path))
     yield path
     Supervisor(Layout(path)).stop()
-
-
-def mlops(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments], capture_output=True, text=True, check=False, timeout=400
-    )
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 60) -> None:

@@ -16,12 +16,13 @@ import pytest
 
 from mlops_assets.cli import COMMANDS, main
 from mlops_assets.cli.common import interruptible, uninterrupted
+from tests.commands import COMMAND
 from tests.stand_in_service import running_service
 
 
 def mlops(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", "from mlops_assets.cli import main; main()", *arguments],
+        [*COMMAND, *arguments],
         capture_output=True, text=True, check=False, env=os.environ | variables, timeout=60,
     )
 
