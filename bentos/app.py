@@ -1,127 +1,123 @@
-"""The ``/v1`` routes, mounted into the Bento service."""
+"""Everything under ``/v1`` and the service's own pages, as one ASGI application."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Final
+from typing import Final
 
 import orjson
-from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from bentos import metrics
-from bentos.predictor import Predictor
-from bentos.problems import Problem, answer_fault, answer_http_error, unavailable
-from bentos.uploads import read_body, read_image
+from bentos.access import Gate, is_loopback
+from bentos.caller import Needed
+from bentos.explaining import Explaining
+from bentos.front import PATH as PREDICT
+from bentos.front import Front
+from bentos.lookups import feedback, models, prediction, receipt
+from bentos.many import predict_batch
+from bentos.openapi import describe
+from bentos.predictor import Predictor, ready
+from bentos.problems import Problem, answer_fault, answer_http_error
+from bentos.request_log import RequestLog
 
-Endpoint = Callable[[Request], Awaitable[Response]]
 JSON: Final = "application/json"
+Endpoint = Callable[[Request, Predictor], Awaitable[Response]]
 
 
-class Label(BaseModel):
-    """Body of ``POST /v1/feedback``."""
+class App:
+    """The application; it answers 503 until ``predictor`` holds one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    def __init__(self, gate: Gate, log: RequestLog) -> None:
+        self.front: Final = Front(gate, log)
+        self._gate: Final = gate
+        self._log: Final = log
+        explaining = Explaining()
+        self._starlette: Final = Starlette(
+            routes=[
+                self._route("/v1/predict_batch", predict_batch, "POST", "predict"),
+                self._route("/v1/explain", explaining.explain, "POST", "explain"),
+                self._route("/v1/feedback", feedback, "POST", "feedback"),
+                self._route("/v1/predictions/{prediction_id}", prediction, "GET", "predict"),
+                self._route("/v1/predictions/{prediction_id}/receipt", receipt, "GET", "predict"),
+                self._route("/v1/models", models, "GET", "predict"),
+                Route(PREDICT, _post_only, methods=["POST"]),
+                Route("/metrics", self._metrics, methods=["GET"]),
+                Route("/docs.json", _docs, methods=["GET"]),
+            ],
+            exception_handlers={HTTPException: answer_http_error, Exception: answer_fault},
+        )
+        # A redirect would name whatever the `Host` header says.
+        self._starlette.router.redirect_slashes = False
 
-    prediction_id: str
-    label: str
+    @property
+    def predictor(self) -> Predictor | None:
+        """What answers."""
+        return self.front.predictor
 
+    @predictor.setter
+    def predictor(self, predictor: Predictor | None) -> None:
+        self.front.predictor = predictor
 
-def create_app() -> Starlette:
-    """The application; it answers 503 until ``app.state.predictor`` holds a ``Predictor``."""
-    app = Starlette(
-        routes=[
-            _route("/v1/predict", predict, "POST"),
-            _route("/v1/feedback", feedback, "POST"),
-            _route("/v1/predictions/{prediction_id}", prediction, "GET"),
-            _route("/v1/models", models, "GET"),
-            Route("/metrics", metrics_page, methods=["GET"]),
-        ],
-        exception_handlers={HTTPException: answer_http_error, Exception: answer_fault},
-    )
-    app.state.predictor = None
-    return app
+    @staticmethod
+    def owns(path: str) -> bool:
+        """Whether this application, and not BentoML's, answers a path."""
+        return path.startswith("/v1/") or path in ("/metrics", "/docs.json")
 
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["path"] == PREDICT and scope["method"] == "POST":
+            await self.front(scope, receive, send)
+        else:
+            await self._starlette(scope, receive, send)
 
-async def predict(request: Request) -> Response:
-    """One image, as multipart field ``image`` or raw, to an ``Answer``."""
-    started = time.perf_counter()
-    predictor = _predictor(request)
-    content = await read_image(request, predictor.settings)
-    answer = await predictor.predict(content, started=started)
-    return Response(orjson.dumps(answer.model_dump()), media_type=JSON)
+    def _route(self, path: str, endpoint: Endpoint, method: str, needed: Needed) -> Route:
+        """A route that admits its callers, and counts and times its answers, errors included."""
+        seconds = metrics.REQUEST_SECONDS.labels(path)
 
+        async def measured(request: Request) -> Response:
+            started, status, caller = time.perf_counter(), 500, "-"
+            try:
+                admitted = await self._gate.admit(request.scope, needed)
+                caller = request.scope["caller"] = admitted.name
+                response = await endpoint(request, ready(self.predictor))
+                status = response.status_code
+            except Problem as problem:
+                status = problem.status
+                self._log.problem(path, problem, caller)
+                response = problem.response()
+            finally:
+                took = time.perf_counter() - started
+                metrics.REQUESTS.labels(path, str(status)).inc()
+                seconds.observe(took)
+            if status < 400:
+                self._log.answer(path, request.path_params.get("prediction_id", "-"), caller, took)
+            return response
 
-async def feedback(request: Request) -> Response:
-    """A label for an earlier prediction; answers the record that was kept."""
-    predictor = _predictor(request)
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != JSON:
-        raise Problem(415, "unsupported-media-type", "send application/json")
-    settings = predictor.settings
-    body = await read_body(request, limit=settings.max_json_bytes, timeout_s=settings.body_timeout)
-    try:
-        label = Label.model_validate(orjson.loads(body))
-    except orjson.JSONDecodeError as error:
-        raise Problem(400, "malformed-json", f"the body is not JSON: {error}") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "body"
-        raise Problem(422, "invalid-feedback", f"`{where}`: {first['msg']}") from error
-    kept = await predictor.history.keep_label(label.prediction_id, label.label)
-    return Response(orjson.dumps(kept.model_dump()), media_type=JSON)
+        return Route(path, measured, methods=[method])
 
-
-async def prediction(request: Request) -> Response:
-    """The ``PredictionRecord`` of one id, as it was journaled."""
-    record = await _predictor(request).history.find(request.path_params["prediction_id"])
-    return Response(orjson.dumps(record.model_dump()), media_type=JSON)
-
-
-async def models(request: Request) -> Response:
-    """What each slot holds."""
-    predictor = _predictor(request)
-    card: dict[str, Any] = predictor.card.model_dump()
-    slot = {"slot": "champion", "weight": 1.0, "bento_tag": predictor.bento_tag}
-    return Response(
-        orjson.dumps({"models": [slot | {"sha256": card["program_sha256"]} | card]}),
-        media_type=JSON,
-    )
-
-
-async def metrics_page(_: Request) -> Response:
-    """Prometheus metrics."""
-    return Response(metrics.exposition(), headers={"content-type": metrics.CONTENT_TYPE})
-
-
-def _predictor(request: Request) -> Predictor:
-    predictor = request.app.state.predictor
-    if not isinstance(predictor, Predictor) or not predictor.ready:
-        raise unavailable("not-ready", "no model is loaded")
-    return predictor
-
-
-def _route(path: str, endpoint: Endpoint, method: str) -> Route:
-    """A route that counts and times its answers under its template, errors included."""
-    seconds = metrics.REQUEST_SECONDS.labels(path)
-
-    async def measured(request: Request) -> Response:
-        started = time.perf_counter()
-        status = 500
+    async def _metrics(self, request: Request) -> Response:
+        """Prometheus metrics: for programs on this machine, else with scope `admin`."""
+        client = request.scope.get("client")
         try:
-            response = await endpoint(request)
-            status = response.status_code
+            if client is None or not is_loopback(client[0]):
+                await self._gate.admit(request.scope, "admin")
         except Problem as problem:
-            status = problem.status
-            response = problem.response()
-        finally:
-            metrics.REQUESTS.labels(path, str(status)).inc()
-            seconds.observe(time.perf_counter() - started)
-        return response
+            return problem.response()
+        return Response(metrics.exposition(), headers={"content-type": metrics.CONTENT_TYPE})
 
-    return Route(path, measured, methods=[method])
+
+async def _post_only(_: Request) -> Response:
+    """Never reached: ``Front`` takes POST, and Starlette answers 405 to anything else."""
+    raise AssertionError("POST /v1/predict is answered before routing")
+
+
+async def _docs(_: Request) -> Response:
+    """The OpenAPI document."""
+    return Response(orjson.dumps(describe()), media_type=JSON)

@@ -1,4 +1,4 @@
-"""Opportunistic batching: no timer. What arrives while the one worker is busy goes together."""
+"""Opportunistic batching: no timer. What arrives while every lane is busy goes together."""
 
 from __future__ import annotations
 
@@ -7,33 +7,45 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+SWEEP_SECONDS: Final = 0.25
 
 
 class Overloaded(Exception):
-    """The queue is full or the batcher is closing; ``retry_after`` is in whole seconds."""
+    """The item would wait too long or the batcher is closing; ``retry_after`` is in seconds."""
 
     def __init__(self, reason: str, *, retry_after: int) -> None:
         super().__init__(reason)
         self.retry_after: Final = retry_after
 
 
-@dataclass(slots=True, eq=False)
+class Expired(Exception):
+    """No outcome within the time that an item may take."""
+
+
 class _Waiting(Generic[Item, Result]):
-    item: Item
-    answer: asyncio.Future[Result]
+    __slots__ = ("answer", "deadline", "item")
+
+    def __init__(self, item: Item, answer: asyncio.Future[Result], deadline: float) -> None:
+        self.item = item
+        self.answer = answer
+        self.deadline = deadline
 
 
 class Batcher(Generic[Item, Result]):
-    """Runs ``work`` on up to ``max_batch`` items at once, on one thread of its own.
+    """Runs ``work`` on up to ``max_batch`` items at once, on ``lanes`` threads side by side.
 
     ``work`` gives one outcome an item, in order; an outcome that is an exception is raised to
     that item's caller alone. When ``work`` itself raises, every item of that batch is tried
     again by itself, so ``work`` must have no lasting effect before it raises.
+
+    ``max_wait`` seconds is the target for waiting and work together. Batches are kept so small
+    that one takes at most half of it, by the pace of the latest ones. An item is refused when
+    ``max_queue`` items wait, or when more wait than the next batches take and the target would be
+    missed: those that are accepted are then answered in time.
     One event loop uses a batcher; it needs no lock.
     """
 
@@ -44,16 +56,29 @@ class Batcher(Generic[Item, Result]):
         max_batch: int,
         max_queue: int,
         on_batch: Callable[[int, float], None],
+        lanes: int = 1,
+        max_wait: float = math.inf,
+        timeout: float = math.inf,
     ) -> None:
-        """``on_batch`` hears the size and the seconds of every finished batch, on the loop."""
+        """``on_batch`` hears the size and the seconds of every finished batch, on the loop.
+
+        ``timeout`` is the most seconds from ``submit`` to an outcome, else ``Expired``.
+        """
         self._work = work
         self._max_batch: Final = max_batch
         self._max_queue: Final = max_queue
+        self._max_wait: Final = max_wait
+        self._timeout: Final = timeout
         self._on_batch = on_batch
         self._queue: deque[_Waiting[Item, Result]] = deque()
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batch")
-        self._running: asyncio.Task[None] | None = None
-        self._seconds_an_item = 0.01
+        self._oldest: deque[_Waiting[Item, Result]] = deque()
+        self._sweep: asyncio.TimerHandle | None = None
+        self._threads = ThreadPoolExecutor(max_workers=lanes, thread_name_prefix="batch")
+        self._lanes: Final = lanes
+        self._running: set[asyncio.Task[None]] = set()
+        self._computing = 0
+        self._busy = 0
+        self._seconds_an_item = 0.0
         self._closed = False
 
     @property
@@ -66,57 +91,89 @@ class Batcher(Generic[Item, Result]):
         """Items in the queue, without those being worked on."""
         return len(self._queue)
 
-    async def submit(self, item: Item) -> Result:
-        """The result for ``item``. A cancelled caller leaves the queue.
+    @property
+    def batch_limit(self) -> int:
+        """Most items of a batch now."""
+        if self._seconds_an_item * self._max_batch * 2 <= self._max_wait:
+            return self._max_batch
+        return max(1, int(self._max_wait / 2 / self._seconds_an_item))
+
+    @property
+    def expected_wait(self) -> float:
+        """Seconds until an item submitted now would be done, by the pace of the latest batches."""
+        return (len(self._queue) + self._computing + 1) * self._seconds_an_item / self._lanes
+
+    def submit(self, item: Item) -> asyncio.Future[Result]:
+        """The result for ``item``, to be awaited. A cancelled one leaves the queue.
 
         Raises:
-            Overloaded: ``max_queue`` items wait already, or the batcher is closed.
-            Exception: what ``work`` gave or raised for this item.
+            Overloaded: too many wait already, or the batcher is closed.
+            Expired: (awaited) no outcome in time.
+            Exception: (awaited) what ``work`` gave or raised for this item.
         """
         if self._closed:
             raise Overloaded("the service is stopping", retry_after=1)
-        if len(self._queue) >= self._max_queue:
-            seconds = math.ceil(len(self._queue) * self._seconds_an_item)
-            raise Overloaded(
-                f"{len(self._queue)} images wait already", retry_after=min(max(seconds, 1), 60)
-            )
-        entry = _Waiting[Item, Result](item, asyncio.get_running_loop().create_future())
+        waiting = len(self._queue)
+        if waiting >= self._max_queue or (
+            waiting >= self._lanes * self.batch_limit and self.expected_wait > self._max_wait
+        ):
+            seconds = min(max(math.ceil(self.expected_wait), 1), 60)
+            raise Overloaded(f"{waiting} images wait already", retry_after=seconds)
+        loop = asyncio.get_running_loop()
+        entry = _Waiting[Item, Result](item, loop.create_future(), loop.time() + self._timeout)
         self._queue.append(entry)
-        if self._running is None:
-            self._running = asyncio.create_task(self._drain())
-        try:
-            return await entry.answer
-        except asyncio.CancelledError:
-            if entry in self._queue:
-                self._queue.remove(entry)
-            raise
+        self._oldest.append(entry)
+        if self._sweep is None and self._timeout < math.inf:
+            self._sweep = loop.call_later(SWEEP_SECONDS, self._expire)
+        if len(self._running) < self._lanes:
+            task = loop.create_task(self._drain())
+            self._running.add(task)
+        return entry.answer
 
-    async def close(self) -> None:
-        """Refuse what waits, finish what runs, stop the thread. Harmless when repeated."""
+    async def close(self, *, finish: bool = False) -> None:
+        """Refuse what waits (or ``finish`` it too), finish what runs, stop the threads."""
         self._closed = True
-        while self._queue:
+        while self._queue and not finish:
             entry = self._queue.popleft()
             if not entry.answer.done():
                 entry.answer.set_exception(Overloaded("the service is stopping", retry_after=1))
-        if self._running is not None:
-            await self._running
-        self._thread.shutdown(wait=True)
+        while self._running:
+            await asyncio.wait(self._running)
+        if self._sweep is not None:
+            self._sweep.cancel()
+        self._threads.shutdown(wait=True)
 
     async def _drain(self) -> None:
         try:
-            while self._queue:
-                size = min(len(self._queue), self._max_batch)
-                await self._run([self._queue.popleft() for _ in range(size)])
+            while batch := self._take():
+                await self._run(batch)
         finally:
-            self._running = None
+            task = asyncio.current_task()
+            if task is not None:
+                self._running.discard(task)
+
+    def _take(self) -> list[_Waiting[Item, Result]]:
+        """The next batch: an even share of what waits, for as many lanes as do not compute."""
+        size = min(math.ceil(len(self._queue) / (self._lanes - self._busy)), self.batch_limit)
+        batch: list[_Waiting[Item, Result]] = []
+        while self._queue and len(batch) < size:
+            entry = self._queue.popleft()
+            if not entry.answer.done():
+                batch.append(entry)
+        return batch
 
     async def _run(self, batch: list[_Waiting[Item, Result]]) -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
+        self._computing, self._busy = self._computing + len(batch), self._busy + 1
         items = [entry.item for entry in batch]
-        outcomes = await loop.run_in_executor(self._thread, self._outcomes, items)
+        outcomes = await loop.run_in_executor(self._threads, self._outcomes, items)
         seconds = loop.time() - started
-        self._seconds_an_item += 0.1 * (seconds / len(batch) - self._seconds_an_item)
+        self._computing, self._busy = self._computing - len(batch), self._busy - 1
+        pace = seconds / len(batch)
+        self._seconds_an_item += (0.2 if self._seconds_an_item else 1.0) * (
+            pace - self._seconds_an_item
+        )
         for entry, outcome in zip(batch, outcomes, strict=True):
             if entry.answer.done():
                 continue
@@ -133,3 +190,13 @@ class Batcher(Generic[Item, Result]):
             if len(items) == 1:
                 return [error]
             return [outcome for item in items for outcome in self._outcomes([item])]
+
+    def _expire(self) -> None:
+        """Fail what has waited too long: one timer for all, as one for each would cost more."""
+        loop = asyncio.get_running_loop()
+        now, oldest = loop.time(), self._oldest
+        while oldest and (oldest[0].answer.done() or oldest[0].deadline <= now):
+            entry = oldest.popleft()
+            if not entry.answer.done():
+                entry.answer.set_exception(Expired("no answer in time"))
+        self._sweep = loop.call_later(SWEEP_SECONDS, self._expire) if oldest else None

@@ -1,7 +1,8 @@
-"""What BentoML's own routes lack: a body limit, and errors as problem details."""
+"""The border in front of BentoML: own routes go past it, its own routes get what they lack."""
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from http import HTTPStatus
 from typing import Final
 
@@ -9,21 +10,29 @@ import orjson
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bentos.access import Gate
+from bentos.app import App
 from bentos.problems import MEDIA_TYPE, Problem, kind_of
 
 MAX_DETAIL_BYTES: Final = 2_000
+CALLER: Final[ContextVar[str]] = ContextVar("caller", default="anonymous")
 
 
 class Edge:
-    """ASGI middleware: JSON only and ``max_json_bytes`` on ``json_path``, problems everywhere.
+    """ASGI middleware around BentoML's application.
 
-    An error response that is no problem document yet (BentoML's plain text or ``{"error": ...}``)
-    becomes one, with its status and headers. A body is counted as it streams, whatever its
-    Content-Length says.
+    What ``own`` owns never enters BentoML, whose routing and bookkeeping cost more than an
+    answer. On ``json_path`` callers are admitted and bodies limited to JSON of
+    ``max_json_bytes``, counted as they stream. An error response of BentoML that is no problem
+    document yet (plain text or ``{"error": ...}``) becomes one, with its status and headers.
     """
 
-    def __init__(self, app: ASGIApp, *, json_path: str, max_json_bytes: int) -> None:
+    def __init__(
+        self, app: ASGIApp, *, own: App, gate: Gate, json_path: str, max_json_bytes: int
+    ) -> None:
         self._app = app
+        self._own: Final = own
+        self._gate: Final = gate
         self._json_path: Final = json_path
         self._max_json_bytes: Final = max_json_bytes
 
@@ -31,16 +40,22 @@ class Edge:
         """Serve one connection."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-            return
-        reply = _Reply(send)
-        if scope["path"] != self._json_path or scope["method"] != "POST":
-            await self._app(scope, receive, reply.send)
-            return
-        kind = Headers(scope=scope).get("content-type", "application/json").partition(";")[0]
-        if kind.strip().lower() != "application/json":
-            problem = Problem(415, "unsupported-media-type", f"{self._json_path} takes JSON")
+        elif self._own.owns(scope["path"]):
+            await self._own(scope, receive, send)
+        elif scope["path"] == self._json_path and scope["method"] == "POST":
+            await self._native(scope, receive, send)
+        else:
+            await self._app(scope, receive, _Reply(send).send)
+
+    async def _native(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            caller = await self._gate.admit(scope, "predict")
+            _check_json(scope)
+        except Problem as problem:
             await problem.response()(scope, receive, send)
             return
+        CALLER.set(caller.name)
+        reply = _Reply(send)
         await self._app(scope, self._limited(receive, reply), reply.send)
 
     def _limited(self, receive: Receive, reply: _Reply) -> Receive:
@@ -58,6 +73,12 @@ class Edge:
             return message
 
         return limited
+
+
+def _check_json(scope: Scope) -> None:
+    kind = Headers(scope=scope).get("content-type", "application/json").partition(";")[0]
+    if kind.strip().lower() != "application/json":
+        raise Problem(415, "unsupported-media-type", f"{scope['path']} takes JSON")
 
 
 class _Reply:

@@ -1,177 +1,192 @@
-"""From image bytes to a journaled answer: decode, compute together, write, then answer."""
+"""From image bytes to a journaled answer: route, look in the cache, batch, mirror to the shadow."""
 
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import logging
+import random
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
 from bentos import metrics
-from bentos.batcher import Batcher, Overloaded
+from bentos.batcher import Expired, Overloaded
+from bentos.cache import AnswerCache, open_redis
 from bentos.history import History
+from bentos.images import KeptImages
+from bentos.model import Answered, Pixels, ServedModel, Upload, decode_to
 from bentos.problems import Problem, unavailable
-from bentos.runtime import Floats, Runtime
-from bentos.settings import ServiceSettings
+from bentos.runtime import Runtime, cpu_quota
+from bentos.settings import ServiceSettings, bento_model_dir
+from bentos.slots import Slots, SlotTable
 from bentos.uploads import check_image
-from mlops_assets.contracts.pixels import UndecodableImage, decode_pixels
-from mlops_assets.contracts.prediction import (
-    Answer,
-    AnsweringModel,
-    PredictionRecord,
-    new_prediction_id,
-)
+from mlops_assets.contracts.model_card import ModelCard, read_card
+from mlops_assets.contracts.pixels import UndecodableImage
+from mlops_assets.contracts.rollout import SlotAssignment
 from mlops_assets.provenance.hashing import sha256_bytes
 from resources.journal import JournalUnavailable, JournalWriter
 
+logger = logging.getLogger("bentos.predictor")
 # Up to here decoding costs less than a hop to another thread; above, it would hold up the batch.
 INLINE_PIXELS: Final = 128 * 128
 INLINE_BYTES: Final = 256 * 1024
-MAX_DECODERS: Final = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Decoded:
-    """Pixels, uint8 of the card's shape, and the SHA-256 of the bytes they were decoded from."""
-
-    pixels: NDArray[np.uint8]
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """One accepted image, decoded already where it is large; ``started`` is a ``perf_counter``."""
-
-    image: bytes | Decoded
-    started: float
+MAX_SHADOWS: Final = 256
 
 
 class Predictor:
-    """The champion model behind its batcher and its journal. Used from one event loop."""
+    """All slots of this process, its cache and its journal. Used from one event loop."""
 
     def __init__(
-        self, runtime: Runtime, *, journal_dir: Path, bento_tag: str, settings: ServiceSettings
+        self, runtime: Runtime, *, journal_dir: Path, images_dir: Path, bento_tag: str,
+        settings: ServiceSettings,
     ) -> None:
-        self.card: Final = runtime.card
-        self.bento_tag: Final = bento_tag
         self.settings: Final = settings
-        self.model: Final = AnsweringModel(
-            name=self.card.name,
-            version=self.card.version,
-            sha256=self.card.program_sha256,
-            slot="champion",
-        )
-        self._runtime: Final = runtime
+        self._lanes: Final = settings.lanes or cpu_quota()
         self._journal: Final = JournalWriter(journal_dir)
+        self._images: Final = KeptImages(images_dir, settings)
         self.history: Final = History(journal_dir, self._journal)
-        self._decoders: Final = asyncio.Semaphore(MAX_DECODERS)
-        self._batcher: Final = Batcher[Upload, Answer](
-            self._answer_all,
-            max_batch=settings.max_batch,
-            max_queue=settings.max_queue,
-            on_batch=self._count_batch,
-        )
-        metrics.MODEL.labels(self.card.name, self.card.version, "champion", bento_tag).set(1)
+        redis = open_redis(settings.redis_url.get_secret_value()) if settings.redis_url else None
+        self._cache: Final = AnswerCache(
+            entries=settings.cache_entries, redis=redis, seconds=settings.cache_seconds)
+        # Of their own: an image that takes long to decode holds up no other work.
+        self._decoders: Final = ThreadPoolExecutor(self._lanes, thread_name_prefix="decode")
+        self._shadows: Final[set[asyncio.Task[None]]] = set()
+        own = self._serve(runtime, bento_tag)
+        self.slots: Final = Slots(SlotTable({"champion": own}, {"champion": 1.0}), self._load)
+        self._follower: asyncio.Task[None] | None = None
+        self._closed = False
+        metrics.show_slots(self.slots.table)
+
+    def follow(self) -> None:
+        """Begin to follow the rollout's state, where the settings name its file."""
+        if self.settings.follow is not None:
+            self._follower = asyncio.get_running_loop().create_task(
+                self.slots.follow(self.settings.follow, seconds=self.settings.follow_seconds))
 
     @property
     def ready(self) -> bool:
         """Whether it takes images."""
-        return not self._batcher.closed
+        return not self._closed
 
-    async def predict(self, content: bytes, *, started: float) -> Answer:
+    def _serve(self, runtime: Runtime, bento_tag: str) -> ServedModel:
+        return ServedModel(runtime, bento_tag=bento_tag, journal=self._journal,
+                           images=self._images, settings=self.settings, lanes=self._lanes)
+
+    def _load(self, assignment: SlotAssignment) -> ServedModel:
+        folder = bento_model_dir(assignment.bento_tag)
+        runtime = Runtime(folder, threads=self.settings.threads)
+        return self._serve(runtime, assignment.bento_tag)
+
+    def card_of(self, bento_tag: str, version: str) -> ModelCard:
+        """The card of a model that answers or has answered here.
+
+        Raises:
+            Problem: 404 neither a slot nor BentoML's store has it.
+        """
+        for model in self.slots.models():
+            if model.card.version == version:
+                return model.card
+        try:
+            card = read_card(bento_model_dir(bento_tag))
+        except (FileNotFoundError, ValueError) as error:
+            raise Problem(404, "unknown-model", f"{bento_tag} is not in this store") from error
+        return card
+
+    async def predict(
+        self, content: bytes, *, started: float, caller: str = "anonymous", client: str = "",
+        source: str | None = None,
+    ) -> Answered:
         """The answer for one encoded image; its record is in the journal when this returns.
 
-        ``started`` is the ``time.perf_counter()`` from which ``latency_ms`` counts.
+        ``started`` is the ``time.perf_counter()`` from which ``latency_ms`` counts; ``client``
+        is who is kept on one slot, ``source`` the message of a stream that is answered.
 
         Raises:
             Problem: 400, 413, 415 or 422 for the image; 503 overloaded, too slow, or no journal.
         """
         size = check_image(content, max_pixels=self.settings.max_pixels)
-        image: bytes | Decoded = content
+        table = self.slots.table
+        route = table.choose(client or caller)
+        model = table.models[route.slot]
+        sha256 = sha256_bytes(content)
+        upload = Upload(content, sha256, started, route, caller, source=source)
+        program = model.card.program_sha256
+        upload.known = self._cache.get(sha256, program)
+        if upload.known is None and self._cache.shared:
+            upload.known = await self._cache.fetch(sha256, program)
+        answered = await self._answer(model, upload, size)
+        if upload.known is None and self._cache.enabled:
+            self._cache.keep(sha256, program, answered.computed)
+            if self._cache.shared:
+                await self._cache.share(sha256, program, answered.computed)
+        metrics.count_prediction(route.slot, model.card.version, answered.computed)
+        if "shadow" in table.models:
+            self._mirror(table, upload, answered, size)
+        return answered
+
+    async def _answer(self, model: ServedModel, upload: Upload, size: int) -> Answered:
         try:
-            async with asyncio.timeout(self.settings.answer_timeout):
-                if size > INLINE_PIXELS or len(content) > INLINE_BYTES:
-                    async with self._decoders:
-                        image = await asyncio.to_thread(self._decode, content)
-                answer = await self._batcher.submit(Upload(image, started))
+            if upload.known is None and (
+                size > INLINE_PIXELS or len(upload.content) > INLINE_BYTES
+            ):
+                upload.pixels = await self._decode(model, upload.content)
+            return await model.batcher.submit(upload)
         except UndecodableImage as error:
             raise Problem(422, "undecodable-image", str(error)) from error
         except Overloaded as error:
+            metrics.SHED.labels(upload.route.slot).inc()
             raise unavailable("overloaded", str(error), retry_after=error.retry_after) from error
         except JournalUnavailable as error:
             metrics.JOURNAL_FAULTS.inc()
             raise unavailable("journal-unavailable", "the answer could not be kept") from error
-        except TimeoutError as error:
+        except (Expired, TimeoutError) as error:
             raise unavailable("too-slow", "no answer in time; the service is busy") from error
-        finally:
-            metrics.WAITING.set(self._batcher.waiting)
-        metrics.PREDICTIONS.labels("champion", answer.label).inc()
-        metrics.CONFIDENCE.labels("champion").observe(answer.confidence)
-        return answer
+
+    async def _decode(self, model: ServedModel, content: bytes) -> Pixels:
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(self.settings.answer_timeout):
+            return await loop.run_in_executor(self._decoders, decode_to, model.card, content)
+
+    def _mirror(self, table: SlotTable, upload: Upload, answered: Answered, size: int) -> None:
+        """Let the shadow model see the request; nobody waits for it, and overload drops it."""
+        share = self.settings.shadow_share * table.share("shadow")
+        if len(self._shadows) >= MAX_SHADOWS or random.random() >= share:  # noqa: S311 - a sample
+            return
+        seen = Upload(upload.content, upload.sha256, upload.started, table.route("shadow"),
+                      upload.caller, shadow_of=answered.prediction_id)
+        model = table.models["shadow"]
+        task = asyncio.get_running_loop().create_task(self._shadow(model, seen, size))
+        self._shadows.add(task)
+        task.add_done_callback(self._shadows.discard)
+
+    async def _shadow(self, model: ServedModel, upload: Upload, size: int) -> None:
+        try:
+            seen = await self._answer(model, upload, size)
+        except Problem as problem:
+            metrics.SHADOW_FAULTS.labels(problem.kind).inc()
+        else:
+            metrics.count_prediction("shadow", model.card.version, seen.computed)
 
     async def close(self) -> None:
         """Finish what runs, refuse what waits, close the journal."""
-        await self._batcher.close()
+        self._closed = True
+        if self._follower is not None:
+            self._follower.cancel()
+            await asyncio.gather(self._follower, return_exceptions=True)
+        await asyncio.gather(*self._shadows)
+        await self.slots.close()
+        await self._cache.close()
+        self._decoders.shutdown()
+        self._images.close()
         self._journal.close()
 
-    def _decode(self, content: bytes) -> Decoded:
-        return Decoded(decode_pixels(content, self.card.pixels), sha256_bytes(content))
 
-    def _answer_all(self, uploads: Sequence[Upload]) -> list[Answer | Exception]:
-        decoded = [self._decoded(upload.image) for upload in uploads]
-        good = [image.pixels for image in decoded if isinstance(image, Decoded)]
-        computed = zip(*self._runtime.predict(np.stack(good)), strict=True) if good else iter(())
-        return [
-            self._keep(image, upload.started, *next(computed))
-            if isinstance(image, Decoded)
-            else image
-            for upload, image in zip(uploads, decoded, strict=True)
-        ]
+def ready(predictor: Predictor | None) -> Predictor:
+    """The predictor, if it takes images.
 
-    def _decoded(self, image: bytes | Decoded) -> Decoded | UndecodableImage:
-        try:
-            return image if isinstance(image, Decoded) else self._decode(image)
-        except UndecodableImage as error:
-            return error
-
-    def _keep(
-        self, image: Decoded, started: float, probabilities: Floats, embedding: Floats
-    ) -> Answer | Exception:
-        now = datetime.now(UTC)
-        # float32 rounding may leave a share a hair outside 0 to 1.
-        shares = np.clip(probabilities, 0.0, 1.0).tolist()
-        best = int(np.argmax(probabilities))
-        mean, deviation = cv2.meanStdDev(image.pixels.reshape(-1, 1))
-        try:
-            record = PredictionRecord(
-                answer=Answer(
-                    prediction_id=new_prediction_id(now),
-                    label=self.card.classes[best],
-                    confidence=shares[best],
-                    probabilities=dict(zip(self.card.classes, shares, strict=True)),
-                    model=self.model,
-                    latency_ms=(time.perf_counter() - started) * 1000,
-                ),
-                at=now,
-                image_sha256=image.sha256,
-                bento_tag=self.bento_tag,
-                embedding=embedding.tolist(),
-                pixel_mean=mean.item(),
-                pixel_std=deviation.item(),
-            )
-            self._journal.append(record)
-        except (ValueError, JournalUnavailable) as error:
-            return error
-        return record.answer
-
-    @staticmethod
-    def _count_batch(size: int, seconds: float) -> None:
-        metrics.BATCH_IMAGES.observe(size)
-        metrics.BATCH_SECONDS.observe(seconds)
+    Raises:
+        Problem: 503 there is none yet, or it is closing.
+    """
+    if predictor is None or not predictor.ready:
+        raise unavailable("not-ready", "no model is loaded")
+    return predictor

@@ -13,10 +13,14 @@ from starlette.responses import Response
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE_PREFIX: Final = "urn:mlops-assets:problem:"
+MAX_DETAIL: Final = 1000
 
 
 class Problem(Exception):
-    """An answer that is an error. ``kind`` is its stable name, the end of its ``type`` URN."""
+    """An answer that is an error. ``kind`` is its stable name, the end of its ``type`` URN.
+
+    ``detail`` is cut after ``MAX_DETAIL`` characters: it may quote the request.
+    """
 
     def __init__(
         self, status: int, kind: str, detail: str, *, headers: Mapping[str, str] | None = None
@@ -24,7 +28,7 @@ class Problem(Exception):
         super().__init__(detail)
         self.status: Final = status
         self.kind: Final = kind
-        self.detail: Final = detail
+        self.detail: Final = detail[:MAX_DETAIL]
         self.headers: Final = dict(headers or {})
 
     def response(self) -> Response:

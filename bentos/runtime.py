@@ -86,7 +86,7 @@ def open_session(program: Path, threads: int) -> Any:
 
 
 class Runtime:
-    """A loaded program. ``predict`` is not reentrant: one thread calls it at a time."""
+    """A loaded program. Several threads may call ``predict`` at once."""
 
     def __init__(self, folder: Path, *, threads: int = 0) -> None:
         """Load, warm and check the model in ``folder``; ``threads`` 0 means the CPU quota.
@@ -95,6 +95,7 @@ class Runtime:
             ModelRefused: see ``read_card``, ``open_session`` and ``check_golden``.
         """
         self.card: Final = read_card(folder)
+        self.folder: Final = folder
         self.threads: Final = threads or cpu_quota()
         self._session = open_session(folder / PROGRAM_FILE, self.threads)
         for size in WARM_BATCHES:

@@ -11,20 +11,24 @@ import time
 from typing import Any, Final, cast
 
 import bentoml
+import orjson
 
-from bentos.app import create_app
-from bentos.edge import Edge
+from bentos.access import Gate
+from bentos.app import App
+from bentos.edge import CALLER, Edge
 from bentos.predictor import Predictor
 from bentos.problems import Problem
+from bentos.request_log import RequestLog
 from bentos.runtime import Runtime
-from bentos.settings import ServiceSettings, journal_dir, model_dir
+from bentos.settings import ServiceSettings, images_dir, journal_dir, model_dir
 from mlops_assets.contracts.pixels import MAX_PIXELS
 from mlops_assets.contracts.prediction import Answer
 
 SETTINGS: Final = ServiceSettings()
 NATIVE_ROUTE: Final = "/predict"
 PARENT_SECONDS: Final = 1.0
-app: Final = create_app()
+gate: Final = Gate.from_environment()
+app: Final = App(gate, RequestLog(SETTINGS.log_requests))
 logger = logging.getLogger("bentoml.serve")
 
 
@@ -36,18 +40,19 @@ def bento_tag() -> str:
     return f"{context.bento_name}:{context.bento_version}"
 
 
-@bentoml.asgi_app(app, path="/")
 @bentoml.service(
     name="classifier",
-    workers=1,
+    workers=SETTINGS.workers,
     traffic={"timeout": 60},
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
-    tracing={"excluded_urls": "v1/predict"},
+    tracing={} if SETTINGS.traces else {"excluded_urls": "v1/"},
     envs=[
         {"name": "BENTOML_DO_NOT_TRACK", "value": "True"},
         {"name": "OPENCV_IO_MAX_IMAGE_PIXELS", "value": str(MAX_PIXELS)},
         {"name": "OPENCV_LOG_LEVEL", "value": "OFF"},
+        # uvicorn would believe X-Forwarded-For of a local client, and limits go by address.
+        {"name": "FORWARDED_ALLOW_IPS", "value": "none"},
     ],
 )
 class Classifier:
@@ -61,41 +66,44 @@ class Classifier:
         """
         runtime = Runtime(model_dir(), threads=SETTINGS.threads)
         self._predictor = Predictor(
-            runtime, journal_dir=journal_dir(), bento_tag=bento_tag(), settings=SETTINGS
+            runtime, journal_dir=journal_dir(), images_dir=images_dir(), bento_tag=bento_tag(),
+            settings=SETTINGS,
         )
-        app.state.predictor = self._predictor
-        logger.info(
-            "Model %s ready: %d threads, golden error %.2g",
-            runtime.card.version,
-            runtime.threads,
-            runtime.golden_error,
-        )
+        logger.info("Model %s ready: golden error %.2g", runtime.card.version,
+                    runtime.golden_error)
 
     @bentoml.api(route=NATIVE_ROUTE)  # type: ignore[untyped-decorator]
     async def predict(self, image: str) -> Answer:
         """Classify one image given as base64 text."""
         started = time.perf_counter()
         try:
-            return await self._predictor.predict(_from_base64(image), started=started)
+            content = _from_base64(image)
+            answered = await self._predictor.predict(
+                content, started=started, caller=CALLER.get())
         except Problem as problem:
             # BentoML sends a Response as it is; a raised error would lose its headers.
             return problem.response()  # type: ignore[return-value]
+        return Answer.model_validate(orjson.loads(answered.body))
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
-    async def follow_server(self) -> None:
-        """Stop when the server process is gone: BentoML's workers would keep the port."""
+    async def start(self) -> None:
+        """Take requests; stop when the server process is gone, whose port workers would keep."""
+        await gate.start()
+        self._predictor.follow()
+        app.predictor = self._predictor
         if bentoml.server_context.worker_index is not None:
             _stop_without(os.getppid())
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def close(self) -> None:
         """Answer what runs, then close the journal."""
-        app.state.predictor = None
+        app.predictor = None
         await self._predictor.close()
+        await gate.close()
 
     async def __is_ready__(self) -> bool:
         """Whether ``/readyz`` is 200."""
-        return self._predictor.ready
+        return app.predictor is not None and self._predictor.ready
 
 
 def _stop_without(parent: int) -> None:
@@ -115,5 +123,6 @@ def _from_base64(text: str) -> bytes:
 
 # The decorator made it a `Service`, which mypy can not know.
 cast("Any", Classifier).add_asgi_middleware(
-    Edge, json_path=NATIVE_ROUTE, max_json_bytes=SETTINGS.max_body_bytes * 4 // 3 + 1024
+    Edge, own=app, gate=gate, json_path=NATIVE_ROUTE,
+    max_json_bytes=SETTINGS.max_body_bytes * 4 // 3 + 1024,
 )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mlops_assets.contracts.errors import PlatformError
@@ -21,14 +21,33 @@ class ServiceSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="MLOPS_SERVICE_", frozen=True)
 
+    workers: int = Field(1, gt=0, description="processes, each with all slots")
     max_body_bytes: int = Field(10_000_000, gt=0)
     max_json_bytes: int = Field(65_536, gt=0, description="bodies of /v1/feedback")
     max_pixels: int = Field(MAX_PIXELS, gt=0, le=MAX_PIXELS, description="width x height")
+    max_bundle_bytes: int = Field(64_000_000, gt=0, description="bodies of /v1/predict_batch")
+    max_bundle_images: int = Field(1000, gt=0)
     max_batch: int = Field(32, gt=0, description="images in one run of the program")
-    max_queue: int = Field(256, gt=0, description="images that may wait; more answer 503")
-    threads: int = Field(0, ge=0, description="intra-op threads; 0: the process' CPU quota")
+    max_queue: int = Field(1024, gt=0, description="images that may wait; more answer 503")
+    max_wait: float = Field(0.25, gt=0, description="expected wait above which an image is shed")
+    lanes: int = Field(0, ge=0, description="batches computed side by side; 0: the CPU quota")
+    threads: int = Field(1, ge=0, description="threads of one batch; 0: the CPU quota")
     body_timeout: float = Field(15.0, gt=0, description="to receive a whole body")
     answer_timeout: float = Field(10.0, gt=0, description="from a whole body to its answer")
+    follow: Path | None = Field(None, description="file of the rollout's state; None: own model")
+    follow_seconds: float = Field(0.5, gt=0, description="between looks at that file")
+    shadow_share: float = Field(1.0, ge=0, le=1, description="of requests that a shadow sees")
+    cache_entries: int = Field(4096, ge=0, description="answers kept in process; 0: none")
+    redis_url: SecretStr | None = Field(None, description="also keep answers and limits there")
+    cache_seconds: int = Field(3600, gt=0, description="how long Redis keeps an answer")
+    keep_images: bool = Field(True, description="off: no bytes of a request are ever written")
+    keep_share: float = Field(0.01, ge=0, le=1, description="of all images, at random")
+    keep_below: float = Field(0.6, ge=0, le=1, description="confidence below which it is kept")
+    keep_novel: bool = Field(True, description="images unlike the reference are kept")
+    keep_days: float = Field(30.0, gt=0)
+    keep_bytes: int = Field(2_000_000_000, gt=0, description="of all kept images together")
+    log_requests: Literal["problems", "all", "off"] = "problems"
+    traces: bool = Field(False, description="OpenTelemetry spans of /v1 requests")
 
 
 def model_dir() -> Path:
@@ -37,18 +56,38 @@ def model_dir() -> Path:
     return Path(override) if override else SOURCE_ROOT / "model"
 
 
-def journal_dir() -> Path:
-    """``MLOPS_JOURNAL_DIR``, else ``$PLATFORM_HOME/journal``, else ``./.platform/journal``.
+def bento_model_dir(bento_tag: str) -> Path:
+    """Model folder of a bento in BentoML's store (``BENTOML_HOME``, else ``~/bentoml``)."""
+    home = os.environ.get("BENTOML_HOME")
+    store = Path(home) if home else Path.home() / "bentoml"
+    name, _, version = bento_tag.partition(":")
+    return store / "bentos" / name / version / "src" / "model"
+
+
+def platform_home() -> Path:
+    """``PLATFORM_HOME``, else ``./.platform``.
 
     Raises:
-        PlatformError: ``PLATFORM_HOME`` is a URL; a journal is appended on a local disk.
+        PlatformError: it is a URL; journal and images are written on a local disk.
     """
-    override = os.environ.get("MLOPS_JOURNAL_DIR")
-    if override:
-        return Path(override)
     home = os.environ.get("PLATFORM_HOME") or ".platform"
     if "://" in home:
         raise PlatformError(
-            f"PLATFORM_HOME is {home}, but the journal needs a local folder: set MLOPS_JOURNAL_DIR"
+            f"PLATFORM_HOME is {home}, but the service needs a local folder: set MLOPS_JOURNAL_DIR"
         )
-    return journal_folder(Path(home))
+    return Path(home)
+
+
+def journal_dir() -> Path:
+    """``MLOPS_JOURNAL_DIR``, else ``journal/`` in the platform's home.
+
+    Raises:
+        PlatformError: see ``platform_home``.
+    """
+    override = os.environ.get("MLOPS_JOURNAL_DIR")
+    return Path(override) if override else journal_folder(platform_home())
+
+
+def images_dir() -> Path:
+    """Where images of requests are kept: ``requests/`` beside the journal."""
+    return journal_dir().parent / "requests"

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import Final
 
-from python_multipart import MultipartParser
-from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from bentos.dimensions import read_size
+from bentos.multipart import image_parts
 from bentos.problems import Problem
 from bentos.settings import ServiceSettings
 from mlops_assets.contracts.pixels import UndecodableImage, sniff_format
 
-IMAGE_FIELD: Final = b"image"
 MAX_PARTS: Final = 8
 
 
@@ -27,7 +24,8 @@ async def read_body(request: Request, *, limit: int, timeout_s: float) -> bytes:
         Problem: 413 too large, 408 too slow, 400 the client went away.
     """
     stated = request.headers.get("content-length", "")
-    if stated.isdigit() and int(stated) > limit:
+    # Cut short, as `int` refuses thousands of digits; and "²" is a digit that it does not know.
+    if stated[:20].isdecimal() and int(stated[:20]) > limit:
         raise _too_large(limit)
     body = bytearray()
     try:
@@ -102,70 +100,8 @@ def _too_large(limit: int) -> Problem:
     )
 
 
-@dataclass(slots=True)
-class _Parts:
-    """Collects the parts of a multipart body; only the ``image`` field's bytes are kept."""
-
-    images: list[bytearray] = field(default_factory=list)
-    parts: int = 0
-    ended: bool = False
-    _name: bytearray = field(default_factory=bytearray)
-    _value: bytearray = field(default_factory=bytearray)
-    _into: bytearray | None = None
-
-    def begin(self) -> None:
-        self.parts += 1
-        if self.parts > MAX_PARTS:
-            raise Problem(400, "malformed-multipart", f"the body has more than {MAX_PARTS} parts")
-        self._into = None
-
-    def header_name(self, data: bytes, start: int, end: int) -> None:
-        self._name += data[start:end]
-
-    def header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-
-    def header_end(self) -> None:
-        if self._name.lower() == b"content-disposition":
-            _, options = parse_options_header(self._value.decode("latin-1"))
-            if options.get(b"name") == IMAGE_FIELD:
-                self._into = bytearray()
-                self.images.append(self._into)
-        self._name.clear()
-        self._value.clear()
-
-    def data(self, data: bytes, start: int, end: int) -> None:
-        if self._into is not None:
-            self._into += data[start:end]
-
-    def end(self) -> None:
-        self.ended = True
-
-
 def _image_part(body: bytes, boundary: bytes) -> bytes:
-    if not boundary:
-        raise Problem(400, "malformed-multipart", "the content type names no boundary")
-    found = _Parts()
-    try:
-        parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": found.begin,
-                "on_header_field": found.header_name,
-                "on_header_value": found.header_value,
-                "on_header_end": found.header_end,
-                "on_part_data": found.data,
-                "on_end": found.end,
-            },
-        )
-        parser.write(body)
-        parser.finalize()
-    except FormParserError as error:
-        raise Problem(400, "malformed-multipart", f"the multipart body: {error}") from error
-    if not found.ended:
-        raise Problem(400, "malformed-multipart", "the multipart body is cut off")
-    if len(found.images) != 1:
-        raise Problem(
-            400, "missing-image", f"the body has {len(found.images)} fields `image`; send one"
-        )
-    return bytes(found.images[0])
+    images = image_parts(body, boundary, max_parts=MAX_PARTS)
+    if len(images) != 1:
+        raise Problem(400, "missing-image", f"the body has {len(images)} fields `image`; send one")
+    return bytes(images[0].content)

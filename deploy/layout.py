@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from mlops_assets.contracts.errors import PlatformError
-from mlops_assets.contracts.files import CHAMPION_FILE
+from mlops_assets.contracts.files import SERVING_FILE
 from resources.journal import journal_folder
 
 # A unix socket's path holds 107 bytes; supervisord binds it under a longer, temporary name.
@@ -58,14 +58,14 @@ class Layout:
         return journal_folder(self.home)
 
     @property
-    def champion(self) -> Path:
-        """What the service serves; written by the ``rollout`` asset."""
-        return self.home / CHAMPION_FILE
+    def serving(self) -> Path:
+        """The state of serving that the service follows; written by the ``rollout`` asset."""
+        return self.home / SERVING_FILE
 
     @property
     def served(self) -> Path:
         """What the service process was started with."""
-        return self.run / "served.json"
+        return self.run / "served"
 
     @property
     def supervisor_conf(self) -> Path:

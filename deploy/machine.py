@@ -25,7 +25,7 @@ from deploy.programs import (
     render_workspace,
 )
 from deploy.readiness import make_probes
-from deploy.serve import Champion, read_champion
+from deploy.serve import read_champion
 from deploy.supervisor import DEAD_STATES, Supervisor, find_supervised
 from mlops_assets.config import Settings
 from mlops_assets.contracts.errors import PlatformError
@@ -126,14 +126,15 @@ class Machine:
     def serve(self, log: Log) -> None:
         """Have the service run the released bento, and wait until it is ready.
 
-        It is restarted only when it runs another one.
+        One that was started with another bento is started anew, as a bento brings its own code;
+        other changes of the state of serving it follows by itself.
 
         Raises:
             NoChampion: no model is released.
         """
-        champion = read_champion(self.layout.champion)
+        champion = read_champion(self.layout.serving)
         served = self.layout.served
-        if served.is_file() and Champion.model_validate_json(served.read_bytes()) != champion:
+        if served.is_file() and served.read_text() != champion.bento_tag:
             self.supervisor.stop_program(SERVICE)
         self.supervisor.start_program(SERVICE)
         self.wait((SERVICE,), log)
@@ -149,7 +150,7 @@ class Machine:
         for program in programs:
             state = states.get(program.name)
             alive = state is not None and state.pid > 0
-            idle = program.name == SERVICE and not self.layout.champion.exists()
+            idle = program.name == SERVICE and not self.layout.serving.exists()
             detail = "not running"
             if alive:
                 try:
@@ -199,7 +200,7 @@ class Machine:
 
     def _start(self, log: Log, wait_for: tuple[str, ...] | None) -> None:
         names = [program.name for program in self.programs(self.ports)]
-        if not self.layout.champion.exists():
+        if not self.layout.serving.exists():
             names.remove(SERVICE)
         for name in names:
             self.supervisor.start_program(name)

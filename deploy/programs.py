@@ -82,6 +82,7 @@ def make_environment(
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "BENTOML_HOME": str(layout.bentoml),
         "BENTOML_DO_NOT_TRACK": "True",
+        "MLOPS_SERVICE_AUTH": kept.get("MLOPS_SERVICE_AUTH", settings.platform.service_auth),
         "DO_NOT_TRACK": "1",
         "GIT_PYTHON_REFRESH": "quiet",
         "PYTHONUNBUFFERED": "1",

@@ -7,10 +7,11 @@ import os
 import sys
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from deploy.layout import Layout
 from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.contracts.rollout import RolloutState, SlotAssignment
 from resources.durable import write_bytes
 
 
@@ -18,28 +19,19 @@ class NoChampion(PlatformError):
     """There is no released model, or its record can not be read."""
 
 
-class Champion(BaseModel):
-    """The bento that serves, and the registry version of its model."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", protected_namespaces=())
-
-    bento_tag: str
-    model_version: str
-
-
-def read_champion(path: Path) -> Champion:
-    """What ``serving/champion.json`` names.
+def read_champion(path: Path) -> SlotAssignment:
+    """The champion in ``serving/state.json``.
 
     Raises:
         NoChampion: there is no such file, or it is damaged.
     """
     try:
-        return Champion.model_validate_json(path.read_bytes())
+        return RolloutState.model_validate_json(path.read_bytes()).slots["champion"]
     except FileNotFoundError as error:
         raise NoChampion(
             f"no model is released yet ({path} is not there); materialize `rollout` first"
         ) from error
-    except ValidationError as error:
+    except (ValidationError, KeyError) as error:
         raise NoChampion(f"{path} is damaged; materialize `rollout` again") from error
 
 
@@ -51,14 +43,15 @@ def main() -> None:
     options = parser.parse_args()
     layout = Layout(Path(os.environ["PLATFORM_HOME"]))
     try:
-        champion = read_champion(layout.champion)
-        write_bytes(layout.served, champion.model_dump_json().encode())
+        tag = read_champion(layout.serving).bento_tag
+        write_bytes(layout.served, tag.encode())
     except PlatformError as error:
         sys.exit(f"mlops: {error}")
+    os.environ["MLOPS_SERVICE_FOLLOW"] = str(layout.serving)
     bentoml = Path(sys.executable).parent / "bentoml"
     # An argument list, no shell.
     os.execv(bentoml, [  # noqa: S606  # nosec B606
-        str(bentoml), "serve", champion.bento_tag,
+        str(bentoml), "serve", tag,
         "--host", options.host, "--port", str(options.port),
     ])
 

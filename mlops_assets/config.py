@@ -148,6 +148,7 @@ class PlatformSettings(Section):
     code_port: int = Field(3001, ge=0, le=65535)
     mlflow_port: int = Field(5000, ge=0, le=65535)
     service_port: int = Field(8000, ge=0, le=65535)
+    service_auth: Literal["on", "off"] = "on"
     start_seconds: float = Field(120.0, gt=0)
 
 

@@ -82,11 +82,47 @@ class AuditEntry:
     sha256: str
 
 
+def database_url(home: Path) -> str:
+    """``MLOPS_DATABASE_URL``, else SQLite below ``home``."""
+    return os.environ.get(URL_VARIABLE) or f"sqlite:///{home / 'platform.db'}"
+
+
+def in_utc(moment: datetime) -> datetime:
+    """A moment as the database gives it back: SQLite drops the zone, which is always UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def append_audit(
+    session: Session, *, actor: str, action: str, reason: str, details: dict[str, Any]
+) -> None:
+    """Add an entry to the chain, in the transaction of ``session``.
+
+    Write the change itself first: that makes SQLite's other writers wait. Other databases let
+    two writers read the same last entry; both then want the same id, and the second is refused.
+
+    Raises:
+        ConflictingChange: somebody else added an entry meanwhile; roll back.
+    """
+    last = session.scalars(select(AuditRow).order_by(AuditRow.id.desc()).limit(1)).first()
+    entry = AuditRow(
+        id=1 if last is None else last.id + 1,
+        at=datetime.now(UTC), actor=actor, action=action, reason=reason, details=details,
+        previous=GENESIS if last is None else last.sha256,
+    )
+    entry.sha256 = _entry_hash(entry)
+    session.add(entry)
+    try:
+        session.flush()
+    except IntegrityError as error:
+        raise ConflictingChange(
+            "somebody else changed the platform meanwhile; repeat the change"
+        ) from error
+
+
 def _entry_hash(row: AuditRow) -> str:
-    moment = row.at.replace(tzinfo=UTC) if row.at.tzinfo is None else row.at.astimezone(UTC)
     return sha256_json({
-        "at": moment.isoformat(), "actor": row.actor, "action": row.action, "reason": row.reason,
-        "details": row.details, "previous": row.previous,
+        "at": in_utc(row.at).isoformat(), "actor": row.actor, "action": row.action,
+        "reason": row.reason, "details": row.details, "previous": row.previous,
     })
 
 
@@ -108,7 +144,7 @@ class PlatformDatabase:
 
     def __init__(self, home: Path) -> None:
         home.mkdir(parents=True, exist_ok=True)
-        self.url = os.environ.get(URL_VARIABLE) or f"sqlite:///{home / 'platform.db'}"
+        self.url = database_url(home)
         self.engine: Engine = create_engine(self.url)
         self._migrate()
 
@@ -151,14 +187,10 @@ class PlatformDatabase:
                     f"the state of serving is at revision {present}, not "
                     f"{state.revision - 1}; read it again and repeat the change"
                 )
-            last = session.scalars(select(AuditRow).order_by(AuditRow.id.desc()).limit(1)).first()
-            entry = AuditRow(
-                at=datetime.now(UTC), actor=actor, action=action, reason=state.reason,
+            append_audit(
+                session, actor=actor, action=action, reason=state.reason,
                 details={**details, "revision": state.revision, "state_sha256": sha256_json(body)},
-                previous=GENESIS if last is None else last.sha256,
             )
-            entry.sha256 = _entry_hash(entry)
-            session.add(entry)
 
     def read_audit(self) -> list[AuditEntry]:
         """Every entry, oldest first; the chain of hashes is checked.

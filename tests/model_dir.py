@@ -13,11 +13,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from mlops_assets.contracts.model_card import (
     CARD_FILE,
+    EXPLAIN_FILE,
     GOLDEN_FILE,
     PROGRAM_FILE,
     REFERENCE_FILE,
     ModelCard,
     ModelOrigin,
+    read_card,
 )
 from mlops_assets.contracts.pixels import PixelSpec
 from mlops_assets.provenance.hashing import sha256_bytes, sha256_file
@@ -65,6 +67,40 @@ def write_model_dir(
     return card
 
 
+def add_explanation(folder: Path) -> ModelCard:
+    """Give a model folder an explaining program: the image in averages, and 0 for class 0."""
+    card = read_card(folder)
+    height, width = card.pixels.height // 3, card.pixels.width // 2
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["images"], ["real"], to=TensorProto.FLOAT),
+            helper.make_node("Transpose", ["real"], ["planes"], perm=[0, 3, 1, 2]),
+            helper.make_node("AveragePool", ["planes"], ["pooled"], kernel_shape=[3, 2],
+                             strides=[3, 2]),
+            helper.make_node("ReduceMax", ["pooled", "channel"], ["map"], keepdims=0),
+            helper.make_node("Cast", ["target"], ["share"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["map", "share"], ["heat"]),
+        ],
+        "explain",
+        [helper.make_tensor_value_info("images", TensorProto.UINT8, [1, *card.pixels.shape]),
+         helper.make_tensor_value_info("target", TensorProto.INT64, [1])],
+        [helper.make_tensor_value_info("heat", TensorProto.FLOAT, [1, height, width])],
+        [helper.make_tensor("channel", TensorProto.INT64, [1], [1])],
+    )
+    (folder / EXPLAIN_FILE).write_bytes(_serialize(graph))
+    sha256 = sha256_file(folder / EXPLAIN_FILE)
+    explained = card.model_copy(update={"explain": "gradcam", "explain_sha256": sha256})
+    (folder / CARD_FILE).write_text(explained.model_dump_json(indent=2))
+    return explained
+
+
+def _serialize(graph: onnx.GraphProto) -> bytes:
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    onnx.checker.check_model(model)
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
 def _program(pixels: PixelSpec, seed: int) -> bytes:
     random = np.random.default_rng(seed)
     inputs = pixels.height * pixels.width * pixels.channels
@@ -90,10 +126,7 @@ def _program(pixels: PixelSpec, seed: int) -> bytes:
         ],
         [numpy_helper.from_array(value, key) for key, value in weights.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    onnx.checker.check_model(model)
-    content: bytes = model.SerializeToString(deterministic=True)
-    return content
+    return _serialize(graph)
 
 
 def encode(image: NDArray[np.uint8], suffix: str = ".png") -> bytes:

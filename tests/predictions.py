@@ -19,7 +19,8 @@ def predict_all(
     """Answer every image; the records as they stand in the journal, in the order of the images."""
 
     async def run() -> list[str]:
-        predictor = Predictor(Runtime(model, threads=1), journal_dir=journal, bento_tag=bento_tag,
+        predictor = Predictor(Runtime(model, threads=1), journal_dir=journal,
+                              images_dir=journal.with_name("requests"), bento_tag=bento_tag,
                               settings=ServiceSettings(max_queue=100_000))
         answers = [
             await predictor.predict(path.read_bytes(), started=time.perf_counter())

@@ -74,6 +74,7 @@ def serving(tag: str, home: Path, folder: Path, **environment: str) -> Iterator[
         "BENTOML_HOME": str(home),
         "PLATFORM_HOME": str(folder / ".platform"),
         "BENTOML_DO_NOT_TRACK": "True",
+        "MLOPS_SERVICE_AUTH": "off",
         **environment,
     }
     command = [sys.executable, "-m", "bentoml", "serve", tag]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+from starlette.applications import Starlette
 
-from bentos.app import create_app
+from bentos.access import AccessSettings, Gate
+from bentos.app import App
 from bentos.edge import Edge
 from bentos.predictor import Predictor
+from bentos.request_log import RequestLog
 from bentos.runtime import Runtime
 from bentos.settings import ServiceSettings
 from mlops_assets.contracts.pixels import PixelSpec
@@ -20,24 +24,47 @@ from tests.model_dir import encode, random_image
 
 SPEC = PixelSpec(height=12, width=10, channels=1)
 PNG = encode(random_image(1, SPEC))
+not_found = Starlette()
+URL = "http://127.0.0.1"
 Use = Callable[[httpx.AsyncClient, Predictor], Awaitable[None]]
+
+
+@asynccontextmanager
+async def edge_of(predictor: Predictor | None) -> AsyncIterator[Edge]:
+    """The whole application with authentication off, without BentoML behind it."""
+    gate = Gate(AccessSettings(auth="off"), database_url="sqlite://")
+    app = App(gate, RequestLog("problems"))
+    app.predictor = predictor
+    yield Edge(not_found, own=app, gate=gate, json_path="/predict", max_json_bytes=1000)
+    await gate.close()
+
+
+@asynccontextmanager
+async def client_of(predictor: Predictor | None) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of that application."""
+    async with edge_of(predictor) as edge:
+        transport = httpx.ASGITransport(app=edge)
+        async with httpx.AsyncClient(transport=transport, base_url=URL) as client:
+            yield client
+
+
+def predictor_of(runtime: Runtime, journal: Path, **settings: float) -> Predictor:
+    """What answers; to be made on the event loop that uses it, and closed there."""
+    return Predictor(
+        runtime,
+        journal_dir=journal,
+        images_dir=journal.with_name("requests"),
+        bento_tag="dev",
+        settings=ServiceSettings.model_validate(settings),
+    )
 
 
 def serve(runtime: Runtime, journal: Path, use: Use, **settings: float) -> None:
     """Run ``use`` with a client of the application, then stop it."""
 
     async def run() -> None:
-        predictor = Predictor(
-            runtime,
-            journal_dir=journal,
-            bento_tag="dev",
-            settings=ServiceSettings.model_validate(settings),
-        )
-        app = create_app()
-        app.state.predictor = predictor
-        edge = Edge(app, json_path="/predict", max_json_bytes=1000)
-        transport = httpx.ASGITransport(app=edge)
-        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        predictor = predictor_of(runtime, journal, **settings)
+        async with client_of(predictor) as client:
             await use(client, predictor)
         await predictor.close()
 

@@ -28,7 +28,7 @@ from mlops_assets.provenance.hashing import canonical_json, sha256_bytes
 from mlops_assets.raw.build import build_snapshot, describe_source
 from mlops_assets.releases.bento import list_files
 from mlops_assets.releases.build import BENTO_FILE
-from mlops_assets.releases.rollout import publish_champion, release
+from mlops_assets.releases.rollout import publish_state, release
 from mlops_assets.validated.build import build_validated
 from mlops_assets.validated.dataset import build_dataset
 from resources.dvc import DvcRepository
@@ -118,7 +118,7 @@ class SmallPlatform(Home):
         state = release(RolloutState(revision=0), self.tag, self.card.version, now=NOW)
         with closing(PlatformDatabase(self.home)) as database:
             database.change_state(state, actor="rollout", action="release", details={})
-        publish_champion(self.home, state)
+        publish_state(self.home, state)
 
     def _predict(self, image: bytes) -> PredictionRecord:
         model = AnsweringModel(name="classifier", version=self.card.version, slot="champion",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, Final
 
 import httpx
@@ -11,6 +12,7 @@ from mlops_assets.contracts.pixels import sniff_format
 from mlops_assets.contracts.prediction import Answer
 
 REQUEST_SECONDS: Final = 30.0
+KEY_VARIABLE: Final = "MLOPS_API_KEY"
 
 
 class ServiceError(PlatformError):
@@ -21,9 +23,13 @@ class ServiceApi:
     """One service; its methods may be called from several threads."""
 
     def __init__(self, url: str, *, connections: int = 8) -> None:
+        """The key or token to send, where the service asks for one, is ``MLOPS_API_KEY``."""
         self.url = url.rstrip("/")
+        key = os.environ.get(KEY_VARIABLE)
+        headers = {"authorization": f"Bearer {key}"} if key else {}
         limits = httpx.Limits(max_connections=connections)
-        self._client = httpx.Client(base_url=self.url, timeout=REQUEST_SECONDS, limits=limits)
+        self._client = httpx.Client(base_url=self.url, timeout=REQUEST_SECONDS, limits=limits,
+                                    headers=headers)
 
     def close(self) -> None:
         """Close the connections."""

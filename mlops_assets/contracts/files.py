@@ -11,4 +11,4 @@ REGISTRATION_FILE: Final = "registration.json"  # registered_model
 BENTO_FILE: Final = "bento.json"  # model_bento
 
 # Below the platform home.
-CHAMPION_FILE: Final = "serving/champion.json"
+SERVING_FILE: Final = "serving/state.json"  # a `RolloutState`, which services follow

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mlops_assets.contracts.pixels import PixelSpec
 
@@ -13,6 +13,10 @@ CARD_FILE = "model_card.json"
 PROGRAM_FILE = "model.onnx"
 REFERENCE_FILE = "reference.npz"
 GOLDEN_FILE = "golden.npz"
+EXPLAIN_FILE = "explain.onnx"
+
+# How a service explains an answer: by the program beside, or by covering parts of the image.
+Explain = Literal["gradcam", "occlusion"]
 
 
 class ModelOrigin(BaseModel):
@@ -36,6 +40,10 @@ class ModelCard(BaseModel):
     The program takes ``images``: uint8 ``[N, height, width, channels]`` and gives
     ``probabilities``: float32 ``[N, len(classes)]`` and ``embedding``: float32
     ``[N, embedding_size]``. ``program_sha256`` is the SHA-256 of the program file.
+
+    With ``explain: gradcam`` there is a second program, of ``explain_sha256``. It takes one image
+    and ``target``: int64 ``[1]``, and gives ``heat``: float32 ``[1, rows, columns]``, not
+    negative.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -49,8 +57,16 @@ class ModelCard(BaseModel):
     precision: Literal["fp32"] = "fp32"
     program_sha256: str
     max_parity_error: float
+    explain: Explain = "occlusion"
+    explain_sha256: str | None = None
     metrics: dict[str, float]
     origin: ModelOrigin
+
+    @model_validator(mode="after")
+    def _names_its_program(self) -> ModelCard:
+        if (self.explain == "gradcam") != (self.explain_sha256 is not None):
+            raise ValueError("explain_sha256 is set exactly with `explain: gradcam`")
+        return self
 
 
 def read_card(folder: Path) -> ModelCard:

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import base64
 import secrets
+import struct
 import time
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 
 Slot = Literal["champion", "challenger", "shadow"]
+
+
+def _unpack(value: object) -> object:
+    """Base64 of little-endian float32 values to numbers; anything else is left to pydantic."""
+    if not isinstance(value, str):
+        return value
+    content = base64.b64decode(value, validate=True)
+    return list(struct.unpack(f"<{len(content) // 4}f", content))
+
+
+def _pack(values: list[float]) -> str:
+    return base64.b64encode(struct.pack(f"<{len(values)}f", *values)).decode()
+
+
+# As JSON numbers, 512 features would be most of a record's bytes and of its cost.
+Vector = Annotated[list[float], BeforeValidator(_unpack), PlainSerializer(_pack, when_used="json")]
 
 
 class AnsweringModel(BaseModel):
@@ -39,8 +57,14 @@ class Answer(BaseModel):
 class PredictionRecord(BaseModel):
     """One journal record: the answer, what it was computed from, and what drift reports read.
 
-    ``embedding`` is the model's penultimate layer (float32). ``pixel_mean`` and ``pixel_std``
-    are over the decoded pixels, in units of 0-255.
+    ``embedding`` is the model's penultimate layer: float32, in JSON as base64 of its
+    little-endian bytes. ``pixel_mean`` and ``pixel_std`` are over the decoded pixels, in units of
+    0-255. ``weight``, ``step`` and ``revision`` are those of the state of serving that routed the
+    request; ``caller`` is who asked. ``cached``: the program had computed these bytes before.
+    ``novelty`` is the squared distance of the embedding from the reference, divided by the 99.9 %
+    quantile of held-out images: above 1 the image is unlike what the model was tested on.
+    A record with ``shadow_of`` answered nobody: it is what the shadow model would have said.
+    ``source`` names the message of a stream that was answered, so that it is answered once.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,9 +74,18 @@ class PredictionRecord(BaseModel):
     at: AwareDatetime
     image_sha256: str
     bento_tag: str
-    embedding: list[float]
+    embedding: Vector
     pixel_mean: float
     pixel_std: float
+    weight: float = Field(1.0, ge=0, le=1)
+    step: str = "idle"
+    revision: int = 0
+    caller: str = "anonymous"
+    cached: bool = False
+    novelty: float | None = None
+    image_kept: bool = False
+    shadow_of: str | None = None
+    source: str | None = None
 
 
 class FeedbackRecord(BaseModel):

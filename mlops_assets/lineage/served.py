@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from mlops_assets.contracts.files import BENTO_FILE, CHAMPION_FILE
+from mlops_assets.contracts.files import BENTO_FILE, SERVING_FILE
 from mlops_assets.contracts.rollout import RolloutState
 from mlops_assets.lineage.checks import RESTORE, Checked
 from mlops_assets.lineage.graph import Artifact, Graph
@@ -90,22 +90,22 @@ def check_serving(home: Path) -> Iterator[Checked]:
         if told[-1] != state.revision:
             problem = f"holds state {state.revision}, but its audit log ends at {told[-1]}"
             damages.append(Damage(where, problem, RESTORE))
-        damages += _check_champion(home, state)
+        damages += _check_published(home, state)
     except (BrokenAuditLog, SQLAlchemyError, ValueError, KeyError, TypeError) as error:
         damages.append(Damage(where, f"is damaged: {' '.join(str(error).split())}", RESTORE))
     yield Checked("audit log", where.name, len(entries), tuple(damages))
 
 
-def _check_champion(home: Path, state: RolloutState) -> list[Damage]:
-    champion, path = state.slots.get("champion"), home / CHAMPION_FILE
+def _check_published(home: Path, state: RolloutState) -> list[Damage]:
+    champion, path = state.slots.get("champion"), home / SERVING_FILE
     if champion is None:
         return []
-    wanted = {"bento_tag": champion.bento_tag, "model_version": champion.model_version}
+    wanted = state.model_dump(mode="json")
     try:
         told = json.loads(path.read_bytes())
     except (FileNotFoundError, ValueError):
         told = None
     if told == wanted:
         return []
-    return [Damage(path, f"does not name the champion {champion.bento_tag}",
+    return [Damage(path, f"is not revision {state.revision} of the state of serving",
                    "materialize `rollout` again")]

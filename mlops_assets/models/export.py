@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import logging
-import warnings
 from pathlib import Path
 
 import numpy as np
-import onnx
 import torch
 from torch import Tensor, nn
 
 from mlops_assets.contracts.model_card import (
     CARD_FILE,
+    EXPLAIN_FILE,
     GOLDEN_FILE,
     PROGRAM_FILE,
     REFERENCE_FILE,
@@ -30,12 +26,13 @@ from mlops_assets.features.statistics import (
     pixel_moments,
     principal_components,
 )
+from mlops_assets.models.explanation import export_explanation
 from mlops_assets.models.network import ImageNetwork, load_network, read_spec
+from mlops_assets.models.onnx_file import OPSET, write_onnx
 from mlops_assets.models.programs import Outputs, run_network, run_program
 from mlops_assets.provenance.hashing import canonical_json, sha256_file
 from resources.steps import Workspace
 
-OPSET = 20
 GOLDEN_ROWS = 16
 
 
@@ -53,53 +50,25 @@ class Program(nn.Module):
 
 
 def export_program(network: ImageNetwork, pixels: PixelSpec, path: Path) -> None:
-    """Write an ONNX program; equal networks give equal bytes.
-
-    The exporter's notes (stack traces with the paths of this machine) are removed.
-    """
+    """Write an ONNX program; equal networks give equal bytes."""
     example = torch.zeros((2, *pixels.shape), dtype=torch.uint8)
-    # The exporter prints its progress and warns of its own internals; what matters is checked
-    # afterwards, by running the program.
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        exported = torch.onnx.export(
-            Program(network).eval(), (example,), dynamo=True, opset_version=OPSET, verbose=False,
-            input_names=["images"], output_names=["probabilities", "embedding"],
-            dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1, max=4096)}},
-        )
-    if exported is None:
-        raise RuntimeError("torch.onnx.export gave no program")
-    model = exported.model_proto
-    _strip_notes(model)
-    onnx.checker.check_model(model)
-    path.write_bytes(model.SerializeToString(deterministic=True))
-
-
-def _strip_notes(model: onnx.ModelProto) -> None:
-    model.doc_string = ""
-    del model.metadata_props[:]
-    graph = model.graph
-    for item in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info,
-                 *graph.initializer, *model.functions):
-        item.doc_string = ""
-        if hasattr(item, "metadata_props"):
-            del item.metadata_props[:]
-    for function in model.functions:
-        for node in function.node:
-            node.doc_string = ""
-            del node.metadata_props[:]
+    write_onnx(
+        Program(network).eval(), (example,), path,
+        inputs=("images",), outputs=("probabilities", "embedding"),
+        dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1, max=4096)}},
+    )
 
 
 def build_export(
     pixels: PixelSpec, name: str, max_parity_error: float, origin: ModelOrigin,
     metrics: dict[str, float], work: Workspace, *, threads: int,
 ) -> None:
-    """Fill ``exported_model``: program, card, golden answers and the reference for drift."""
+    """Fill ``exported_model``: programs, card, golden answers and the reference for drift."""
     shards, trained = work.read("training_shards"), work.read("trained_model")
     test = read_shard(shards, "test")
     out, summary = work.out("exported_model"), work.summary("exported_model")
-    export_program(load_network(trained), pixels, out / PROGRAM_FILE)
+    network = load_network(trained)
+    export_program(network, pixels, out / PROGRAM_FILE)
     kept = evenly(len(test.labels), MAX_REFERENCE)
     images = np.ascontiguousarray(test.images[kept])
     eager = run_network(trained, images, threads=threads)
@@ -108,17 +77,21 @@ def build_export(
     np.savez(out / GOLDEN_FILE, images=images[:GOLDEN_ROWS],
              probabilities=program[0][:GOLDEN_ROWS])
     _write_reference(out, images, program, len(read_classes(shards)))
+    explanation = export_explanation(network, images, out)
+    explained = explanation.explain == "gradcam"
     digest = sha256_file(out / PROGRAM_FILE)
     spec = read_spec(trained)
     card = ModelCard(
         name=name, version=digest, architecture=spec.model, classes=spec.classes, pixels=pixels,
         embedding_size=program[1].shape[1], program_sha256=digest, max_parity_error=error,
+        explain=explanation.explain,
+        explain_sha256=sha256_file(out / EXPLAIN_FILE) if explained else None,
         metrics=metrics, origin=origin,
     )
     (out / CARD_FILE).write_bytes(canonical_json(card.model_dump(mode="json")))
     summary.values |= {"program_sha256": digest, "max_parity_error": error,
                        "program_bytes": (out / PROGRAM_FILE).stat().st_size,
-                       "parity_rows": len(images), "opset": OPSET}
+                       "parity_rows": len(images), "opset": OPSET, **explanation.facts()}
     agree = float((eager[0].argmax(1) == program[0].argmax(1)).mean())
     summary.check(
         "parity", passed=error <= max_parity_error, largest=error, limit=max_parity_error,

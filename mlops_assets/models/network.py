@@ -76,7 +76,10 @@ class ImageNetwork(nn.Module):
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
         """Logits and penultimate layer of uint8 pixels."""
-        features = self.backbone.forward_features(self.prepare(pixels))
+        return self.classify(self.backbone.forward_features(self.prepare(pixels)))
+
+    def classify(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits and penultimate layer of the backbone's last features."""
         embedding = self.backbone.forward_head(features, pre_logits=True)
         return self.backbone.get_classifier()(embedding), embedding
 

@@ -20,6 +20,7 @@ import yaml
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.model_card import (
     CARD_FILE,
+    EXPLAIN_FILE,
     GOLDEN_FILE,
     PROGRAM_FILE,
     REFERENCE_FILE,
@@ -36,8 +37,10 @@ SOURCES: Final = (
     "mlops_assets/contracts",
     "mlops_assets/provenance",
     "resources/__init__.py",
-    "resources/journal.py",
+    "resources/api_keys.py",
     "resources/durable.py",
+    "resources/journal.py",
+    "resources/platform_db.py",
 )
 MODEL_FILES: Final = (CARD_FILE, PROGRAM_FILE, REFERENCE_FILE, GOLDEN_FILE)
 VOLATILE: Final = frozenset({"bento.yaml"})
@@ -122,12 +125,21 @@ def read_container_file(bento_path: Path) -> str:
 def _read_card(model_dir: Path) -> ModelCard:
     try:
         card = ModelCard.model_validate_json((model_dir / CARD_FILE).read_bytes())
-        found = sha256_file(model_dir / PROGRAM_FILE)
+        named = {PROGRAM_FILE: card.program_sha256}
+        if card.explain_sha256 is not None:
+            named[EXPLAIN_FILE] = card.explain_sha256
+        found = {name: sha256_file(model_dir / name) for name in named}
     except (FileNotFoundError, ValueError) as error:
         raise BentoBuildFailed(f"{model_dir} is no model folder: {error}") from error
-    if found != card.program_sha256:
-        raise BentoBuildFailed(f"{model_dir / PROGRAM_FILE} is not the program of its card")
+    for name, sha256 in named.items():
+        if found[name] != sha256:
+            raise BentoBuildFailed(f"{model_dir / name} is not the program of its card")
     return card
+
+
+def model_files(card: ModelCard) -> tuple[str, ...]:
+    """Names of the files of a model folder that a service needs."""
+    return (*MODEL_FILES, EXPLAIN_FILE) if card.explain == "gradcam" else MODEL_FILES
 
 
 def _stage(stage: Path, model_dir: Path, project_root: Path, card: ModelCard) -> None:
@@ -139,7 +151,7 @@ def _stage(stage: Path, model_dir: Path, project_root: Path, card: ModelCard) ->
         else:
             shutil.copyfile(source, target)
     (stage / "model").mkdir()
-    for name in MODEL_FILES:
+    for name in model_files(card):
         shutil.copyfile(model_dir / name, stage / "model" / name)
     options = {
         "service": SERVICE,

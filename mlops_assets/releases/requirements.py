@@ -10,7 +10,10 @@ from mlops_assets.contracts.errors import PlatformError
 
 REQUIREMENTS: Final = (
     "bentoml",
+    "cachetools",
+    "cryptography",
     "httptools",
+    "limits",
     "numpy",
     "onnxruntime",
     "opencv-python-headless",
@@ -18,7 +21,10 @@ REQUIREMENTS: Final = (
     "prometheus-client",
     "pydantic",
     "pydantic-settings",
+    "pyjwt",
     "python-multipart",
+    "redis",
+    "sqlalchemy",
     "starlette",
     "uvicorn",
     "uvloop",

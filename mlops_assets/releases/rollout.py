@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from mlops_assets.contracts.errors import PlatformError
-from mlops_assets.contracts.files import CHAMPION_FILE
+from mlops_assets.contracts.files import SERVING_FILE
 from mlops_assets.contracts.rollout import RolloutState, SlotAssignment
 from mlops_assets.provenance.hashing import canonical_json
 from resources.durable import write_bytes
@@ -82,9 +82,7 @@ def roll_back(state: RolloutState, *, reason: str, now: datetime) -> RolloutStat
                  slots={"champion": state.previous_champion})
 
 
-def publish_champion(home: Path, state: RolloutState) -> None:
-    """Tell the service which bento to serve, in ``serving/champion.json``."""
-    champion = state.slots.get("champion")
-    if champion is not None:
-        body = {"bento_tag": champion.bento_tag, "model_version": champion.model_version}
-        write_bytes(home / CHAMPION_FILE, canonical_json(body))
+def publish_state(home: Path, state: RolloutState) -> None:
+    """Tell services what to serve, in ``serving/state.json``; nothing before the first champion."""
+    if "champion" in state.slots:
+        write_bytes(home / SERVING_FILE, canonical_json(state.model_dump(mode="json")))

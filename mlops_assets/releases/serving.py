@@ -10,7 +10,7 @@ from typing import Any
 
 from mlops_assets.contracts.prediction import Slot
 from mlops_assets.contracts.rollout import RolloutState
-from mlops_assets.releases.rollout import publish_champion
+from mlops_assets.releases.rollout import publish_state
 from resources.mlflow import CHALLENGER, CHAMPION, Tracking
 from resources.platform_db import PlatformDatabase
 
@@ -38,7 +38,7 @@ def change(
 
 def put_into_effect(home: Path, tracking: Tracking, name: str, state: RolloutState) -> None:
     """Make the service's file and the registry's aliases say what the state says; repeatable."""
-    publish_champion(home, state)
+    publish_state(home, state)
     aliases: tuple[tuple[Slot, str], ...] = (("champion", CHAMPION), ("challenger", CHALLENGER))
     for slot, alias in aliases:
         assignment = state.slots.get(slot)

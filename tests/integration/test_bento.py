@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.contracts.model_card import PROGRAM_FILE, ModelCard
+from mlops_assets.contracts.model_card import EXPLAIN_FILE, PROGRAM_FILE, ModelCard
 from mlops_assets.releases.bento import (
     BentoBuildFailed,
     BuiltBento,
     build_bento,
     list_files,
+    model_files,
     read_container_file,
 )
 from mlops_assets.releases.requirements import UnpinnedRequirement, serving_requirements
-from tests.model_dir import write_model_dir
+from tests.model_dir import add_explanation, write_model_dir
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.slow
@@ -30,7 +31,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def card(folder: Path) -> ModelCard:
-    return write_model_dir(folder / "model")
+    write_model_dir(folder / "model")
+    return add_explanation(folder / "model")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +46,9 @@ def test_a_bento_holds_the_service_and_the_model_and_no_training_code(
 ) -> None:
     assert bento.tag == f"classifier:{card.version[:16]}"
     assert bento.files["src/model/model.onnx"] == card.program_sha256
+    assert bento.files["src/model/explain.onnx"] == card.explain_sha256
     assert sorted(n for n in bento.files if n.startswith("src/model/")) == [
+        "src/model/explain.onnx",
         "src/model/golden.npz",
         "src/model/model.onnx",
         "src/model/model_card.json",
@@ -90,9 +94,17 @@ def test_building_again_keeps_an_equal_bento_and_replaces_another(
     assert (older.parent / "latest").read_text() == older.name
 
 
-def test_a_model_that_is_not_its_card_is_not_built(tmp_path: Path) -> None:
+def test_a_model_that_explains_nothing_ships_without_that_program(tmp_path: Path) -> None:
+    assert EXPLAIN_FILE not in model_files(write_model_dir(tmp_path / "plain"))
     write_model_dir(tmp_path / "model")
-    with (tmp_path / "model" / PROGRAM_FILE).open("ab") as program:
+    assert EXPLAIN_FILE in model_files(add_explanation(tmp_path / "model"))
+
+
+@pytest.mark.parametrize("name", [PROGRAM_FILE, EXPLAIN_FILE])
+def test_a_model_that_is_not_its_card_is_not_built(tmp_path: Path, name: str) -> None:
+    write_model_dir(tmp_path / "model")
+    add_explanation(tmp_path / "model")
+    with (tmp_path / "model" / name).open("ab") as program:
         program.write(b" ")
     with pytest.raises(BentoBuildFailed, match="not the program of its card"):
         build_bento(tmp_path / "model", bentoml_home=tmp_path / "home", project_root=ROOT)

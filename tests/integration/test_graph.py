@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,8 +9,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from mlops_assets.contracts.model_card import CARD_FILE, ModelCard
+from deploy.serve import read_champion
+from mlops_assets.contracts.model_card import CARD_FILE, EXPLAIN_FILE, ModelCard
 from mlops_assets.contracts.prediction import FeedbackRecord
+from mlops_assets.provenance.hashing import sha256_file
 from mlops_assets.provenance.record import InputRef
 from resources.dvc import DvcRepository
 from resources.journal import KEY_FORMAT, JournalWriter
@@ -149,6 +150,8 @@ def test_record_names_inputs_code_config_and_lock(graph: Graph) -> None:
     card = ModelCard.model_validate_json(card_path.read_bytes())
     assert card.origin.dataset == graph.store.pin("dataset").version
     assert card.max_parity_error < 1e-4
+    assert card.explain == "gradcam"
+    assert card.explain_sha256 == sha256_file(card_path.with_name(EXPLAIN_FILE))
 
 
 def test_production_comes_back_into_the_graph(graph: Graph, digits: Path) -> None:
@@ -156,7 +159,7 @@ def test_production_comes_back_into_the_graph(graph: Graph, digits: Path) -> Non
 
     images = [(path, path.parent.name) for path in sorted(digits.glob("*/*.png"))[::8]]
     exported = graph.store.path(graph.store.pin("exported_model"))
-    tag = json.loads((graph.home / "serving/champion.json").read_bytes())["bento_tag"]
+    tag = read_champion(graph.home / "serving/state.json").bento_tag
     records = predict_all(exported, [path for path, _ in images], graph.home / "journal", tag)
     writer = JournalWriter(graph.home / "journal")
     for record, (_, label) in zip(records, images, strict=True):

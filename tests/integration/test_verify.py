@@ -134,7 +134,7 @@ def test_a_damaged_database_file_is_found(platform: SmallPlatform) -> None:
 
 
 def test_a_service_file_of_another_champion_is_found(platform: SmallPlatform) -> None:
-    path = platform.home / "serving" / "champion.json"
+    path = platform.home / "serving" / "state.json"
     with changed(path, path.read_bytes().replace(b"classifier:", b"classifies:")):
         assert_found(path)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 import pytest
 
-from bentos.batcher import Batcher, Overloaded
+from bentos.batcher import Batcher, Expired, Overloaded
 
 
 class Gate:
@@ -34,8 +35,8 @@ def batcher(
     return Batcher(work, max_batch=most, max_queue=queue, on_batch=lambda *_: None)
 
 
-async def start(batches: Batcher[int, int], items: Sequence[int]) -> list[asyncio.Task[int]]:
-    tasks = [asyncio.create_task(batches.submit(item)) for item in items]
+async def start(batches: Batcher[int, int], items: Sequence[int]) -> list[asyncio.Future[int]]:
+    tasks = [asyncio.ensure_future(batches.submit(item)) for item in items]
     await asyncio.sleep(0.02)
     return tasks
 
@@ -113,7 +114,6 @@ def test_a_cancelled_caller_leaves_the_queue_and_harms_nobody() -> None:
         for task in (running, waiting):
             task.cancel()
         await asyncio.sleep(0.01)
-        assert batches.waiting == 1
         gate.open(10)
         assert await other == 4
         assert gate.batches == [[0], [2]]
@@ -150,5 +150,83 @@ def test_batcher_answers_each_of_many_callers_with_its_own_result() -> None:
         answers = await asyncio.gather(*(batches.submit(n) for n in range(1000)))
         assert answers == [2 * n for n in range(1000)]
         await batches.close()
+
+    asyncio.run(run())
+
+
+def test_lanes_share_what_waits_and_work_side_by_side() -> None:
+    async def run() -> None:
+        gate = Gate()
+        batches = Batcher[int, int](gate, max_batch=8, max_queue=100, lanes=2,
+                                    on_batch=lambda *_: None)
+        tasks = await start(batches, list(range(10)))
+        gate.open(2)
+        assert await asyncio.gather(*tasks) == [2 * n for n in range(10)]
+        assert sorted(len(batch) for batch in gate.batches) == [5, 5]
+        await batches.close()
+
+    asyncio.run(run())
+
+
+def test_batches_become_small_enough_for_the_target() -> None:
+    def work(items: Sequence[int]) -> list[int]:
+        time.sleep(0.02 * len(items))
+        return list(items)
+
+    async def run() -> None:
+        sizes: list[int] = []
+        batches = Batcher[int, int](work, max_batch=32, max_queue=1000, max_wait=0.2,
+                                    on_batch=lambda size, _: sizes.append(size))
+        accepted = refused = 0
+        waits: list[float] = []
+
+        async def client() -> None:
+            nonlocal accepted, refused
+            for _ in range(12):
+                began = time.perf_counter()
+                try:
+                    await batches.submit(1)
+                except Overloaded:
+                    refused += 1
+                    await asyncio.sleep(0.02)
+                else:
+                    accepted += 1
+                    waits.append(time.perf_counter() - began)
+
+        await batches.submit(1)
+        await asyncio.gather(*(client() for _ in range(20)))
+        assert max(sizes) <= 6
+        assert accepted and refused
+        assert sorted(waits)[len(waits) // 2] < 0.4
+        await batches.close()
+
+    asyncio.run(run())
+
+
+def test_what_takes_too_long_is_answered_in_the_end() -> None:
+    async def run() -> None:
+        gate = Gate()
+        batches = Batcher[int, int](gate, max_batch=1, max_queue=9, timeout=0.3,
+                                    on_batch=lambda *_: None)
+        tasks = await start(batches, [1, 2])
+        outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+        assert [type(each) for each in outcomes] == [Expired, Expired]
+        gate.open(5)
+        assert await batches.submit(3) == 6
+        await batches.close()
+
+    asyncio.run(run())
+
+
+def test_close_can_finish_what_waits() -> None:
+    async def run() -> None:
+        gate = Gate()
+        batches = batcher(gate, most=1)
+        tasks = await start(batches, [1, 2, 3])
+        closing = asyncio.create_task(batches.close(finish=True))
+        await asyncio.sleep(0.01)
+        gate.open(5)
+        await closing
+        assert await asyncio.gather(*tasks) == [2, 4, 6]
 
     asyncio.run(run())

@@ -50,7 +50,7 @@ def prediction(at: datetime, *, features: int = 4) -> PredictionRecord:
         at=at,
         image_sha256="0" * 64,
         bento_tag="dev",
-        embedding=[0.1] * features,
+        embedding=[0.125] * features,
         pixel_mean=1.0,
         pixel_std=2.0,
     )

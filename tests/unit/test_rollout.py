@@ -14,15 +14,17 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bentos.slots import read_state
+from deploy.serve import read_champion
 from mlops_assets.cli import main
 from mlops_assets.cli.rollout import operating_user
+from mlops_assets.contracts.files import SERVING_FILE
 from mlops_assets.contracts.rollout import RolloutState
 from mlops_assets.releases.rollout import (
-    CHAMPION_FILE,
     ImpossibleChange,
     hold,
     promote,
-    publish_champion,
+    publish_state,
     release,
     roll_back,
 )
@@ -89,11 +91,10 @@ def test_any_history_keeps_one_champion_with_the_traffic(actions: list[str]) -> 
 
 
 def test_the_service_is_told_its_champion(tmp_path: Path) -> None:
-    publish_champion(tmp_path, EMPTY)
-    assert not (tmp_path / CHAMPION_FILE).exists()
-    publish_champion(tmp_path, TWO)
-    assert json.loads((tmp_path / CHAMPION_FILE).read_bytes()) == {
-        "bento_tag": "classifier:one", "model_version": "1" * 64}
+    publish_state(tmp_path, EMPTY)
+    assert not (tmp_path / SERVING_FILE).exists()
+    publish_state(tmp_path, TWO)
+    assert read_state(tmp_path / SERVING_FILE) == TWO
 
 
 def mlops(*arguments: str) -> Result:
@@ -125,7 +126,7 @@ def serving_home(registry: Path, home: Path) -> Path:
 def test_promote_takes_effect_everywhere_and_is_audited(serving_home: Path) -> None:
     done = mlops("promote", "--reason", "  better on coats ")
     assert done.exit_code == 0, done.output
-    assert json.loads((serving_home / CHAMPION_FILE).read_bytes())["bento_tag"] == "classifier:two"
+    assert read_champion(serving_home / SERVING_FILE).bento_tag == "classifier:two"
     tracking = Tracking(serving_home, "mlops-assets")
     champion = tracking.by_alias("classifier", "champion")
     assert champion is not None and champion.version == "2"
@@ -143,7 +144,7 @@ def test_promote_takes_effect_everywhere_and_is_audited(serving_home: Path) -> N
 def test_roll_back_after_a_promotion_brings_the_previous_champion(serving_home: Path) -> None:
     for action in ("hold", "promote", "rollback"):
         assert mlops(action, "--reason", action, "--json").exit_code == 0
-    assert json.loads((serving_home / CHAMPION_FILE).read_bytes())["bento_tag"] == "classifier:one"
+    assert read_champion(serving_home / SERVING_FILE).bento_tag == "classifier:one"
     again = mlops("rollback", "--reason", "again")
     assert again.exit_code == 1
     assert again.stderr.splitlines() == [

@@ -9,13 +9,12 @@ import httpx
 import numpy as np
 import pytest
 
-from bentos.app import create_app
 from bentos.predictor import Predictor
 from bentos.runtime import Runtime
 from mlops_assets.contracts.prediction import Answer, PredictionRecord
 from resources.journal import hours, read_hour
 from tests.model_dir import CLASSES, encode, random_image, write_model_dir
-from tests.serving import PNG, SPEC, journaled, refused, serve
+from tests.serving import PNG, SPEC, client_of, journaled, refused, serve
 
 
 @pytest.fixture(scope="module")
@@ -146,8 +145,7 @@ def test_no_answer_leaves_without_its_record(runtime: Runtime, tmp_path: Path) -
 
 def test_without_a_model_the_service_is_not_ready() -> None:
     async def run() -> None:
-        transport = httpx.ASGITransport(app=create_app())
-        async with httpx.AsyncClient(transport=transport, base_url="http://service") as client:
+        async with client_of(None) as client:
             refused(await client.get("/v1/models"), 503, "not-ready")
 
     asyncio.run(run())

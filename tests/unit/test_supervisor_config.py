@@ -25,6 +25,7 @@ from deploy.programs import (
 )
 from deploy.serve import NoChampion, read_champion
 from mlops_assets.config import PlatformSettings, Settings
+from mlops_assets.contracts.rollout import RolloutState, SlotAssignment
 
 PORTS = Ports(dagster=3000, code=3001, mlflow=5000, service=8000)
 FREE = PlatformSettings(dagster_port=0, code_port=0, mlflow_port=0, service_port=0)
@@ -185,13 +186,14 @@ def test_fingerprint_follows_settings_and_files() -> None:
 
 
 def test_champion_is_read_or_its_absence_is_clear(tmp_path: Path) -> None:
-    path = tmp_path / "champion.json"
+    path = tmp_path / "state.json"
     with pytest.raises(NoChampion, match="materialize `rollout` first"):
         read_champion(path)
     path.write_text("{")
     with pytest.raises(NoChampion, match="is damaged"):
         read_champion(path)
-    path.write_text('{"bento_tag": "classifier:abc", "model_version": "3"}')
+    slot = SlotAssignment(bento_tag="classifier:abc", model_version="3", weight=1.0)
+    path.write_text(RolloutState(revision=1, slots={"champion": slot}).model_dump_json())
     assert read_champion(path).bento_tag == "classifier:abc"
 
 

@@ -1,0 +1,1 @@
+"""The service against named peers: same model, same images, same machine, interleaved."""

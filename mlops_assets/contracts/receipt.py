@@ -1,0 +1,47 @@
+"""A receipt: for one answer, the names of everything that it came from."""
+
+from __future__ import annotations
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from mlops_assets.contracts.model_card import ModelCard, ModelOrigin
+from mlops_assets.contracts.prediction import Answer, PredictionRecord
+
+
+class Receipt(BaseModel):
+    """Each hash names bytes that ``mlops verify`` can check.
+
+    ``weight`` is the share of traffic that the slot had, ``step`` and ``revision`` the state of
+    serving, when the request was routed. ``origin.dataset`` is the Merkle root of the data.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    prediction_id: str
+    at: AwareDatetime
+    image_sha256: str
+    answer: Answer
+    bento_tag: str
+    program_sha256: str
+    weight: float
+    step: str
+    revision: int
+    cached: bool
+    origin: ModelOrigin
+
+    @staticmethod
+    def of(record: PredictionRecord, card: ModelCard) -> Receipt:
+        """The receipt of a journaled answer of the model with this card.
+
+        Raises:
+            ValueError: the card is of another program.
+        """
+        answer = record.answer
+        if answer.model.sha256 != card.program_sha256:
+            raise ValueError(f"{answer.prediction_id} was answered by another program")
+        return Receipt(
+            prediction_id=answer.prediction_id, at=record.at, image_sha256=record.image_sha256,
+            answer=answer, bento_tag=record.bento_tag, program_sha256=card.program_sha256,
+            weight=record.weight, step=record.step, revision=record.revision,
+            cached=record.cached, origin=card.origin,
+        )

@@ -1,0 +1,1 @@
+"""What an attacker tries, and what holds against it; docs/security.md lists them."""
