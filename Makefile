@@ -12,9 +12,9 @@ UV = VIRTUAL_ENV=$(VENV) $(BOOT)/bin/uv
 STAMP := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
 PACKAGES := mlops_assets resources sensors bentos deploy
-export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(VENV)/chromium/usr/bin:$(PATH)
+export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(VENV)/chromium:$(PATH)
 
-.PHONY: help setup demo up down status data test lint type fmt bench bench-train bench-data bench-orchestration \
+.PHONY: help setup demo up down status data test lint type fmt bench bench-serve bench-train bench-data bench-orchestration \
 	lock chromium clean
 
 help: ## List the tasks
@@ -72,7 +72,10 @@ type: $(DEV) ## Static types
 fmt: $(DEV) ## Mend what the linter can mend
 	$(BIN)/ruff check --fix
 
-bench: bench-train bench-data bench-orchestration ## Every benchmark
+bench: bench-serve bench-train bench-data bench-orchestration ## Every benchmark
+
+bench-serve: $(DEV) ## The service against its peers, which install in environments of their own
+	$(BIN)/python -m benchmarks.serving
 
 bench-train: $(STAMP) ## Training speed
 	$(BIN)/python -m benchmarks.train

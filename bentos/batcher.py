@@ -92,6 +92,11 @@ class Batcher(Generic[Item, Result]):
         return len(self._queue)
 
     @property
+    def alone(self) -> bool:
+        """Whether at most one lane computes and nothing waits; any thread may ask."""
+        return self._busy <= 1 and not self._queue
+
+    @property
     def batch_limit(self) -> int:
         """Most items of a batch now."""
         if self._seconds_an_item * self._max_batch * 2 <= self._max_wait:

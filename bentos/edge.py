@@ -7,12 +7,15 @@ from http import HTTPStatus
 from typing import Final
 
 import orjson
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import Headers
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bentos.access import Gate
 from bentos.app import App
 from bentos.problems import MEDIA_TYPE, Problem, kind_of
+from bentos.uploads import read_body
 
 MAX_DETAIL_BYTES: Final = 2_000
 CALLER: Final[ContextVar[str]] = ContextVar("caller", default="anonymous")
@@ -22,19 +25,21 @@ class Edge:
     """ASGI middleware around BentoML's application.
 
     What ``own`` owns never enters BentoML, whose routing and bookkeeping cost more than an
-    answer. On ``json_path`` callers are admitted and bodies limited to JSON of
-    ``max_json_bytes``, counted as they stream. An error response of BentoML that is no problem
+    answer. On ``json_path`` callers are admitted and bodies limited to JSON of ``max_json_bytes``
+    that arrives within ``body_timeout`` seconds. An error response of BentoML that is no problem
     document yet (plain text or ``{"error": ...}``) becomes one, with its status and headers.
     """
 
     def __init__(
-        self, app: ASGIApp, *, own: App, gate: Gate, json_path: str, max_json_bytes: int
+        self, app: ASGIApp, *, own: App, gate: Gate, json_path: str, max_json_bytes: int,
+        body_timeout: float,
     ) -> None:
         self._app = app
         self._own: Final = own
         self._gate: Final = gate
         self._json_path: Final = json_path
         self._max_json_bytes: Final = max_json_bytes
+        self._body_timeout: Final = body_timeout
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -51,34 +56,47 @@ class Edge:
         try:
             caller = await self._gate.admit(scope, "predict")
             _check_json(scope)
+            body = await read_body(
+                Request(scope, receive), limit=self._max_json_bytes, timeout_s=self._body_timeout)
+            _check_body(body)
         except Problem as problem:
             await problem.response()(scope, receive, send)
             return
         CALLER.set(caller.name)
-        reply = _Reply(send)
-        await self._app(scope, self._limited(receive, reply), reply.send)
-
-    def _limited(self, receive: Receive, reply: _Reply) -> Receive:
-        received = 0
-
-        async def limited() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._max_json_bytes:
-                reply.instead = Problem(
-                    413, "body-too-large", f"the body exceeds {self._max_json_bytes} bytes"
-                )
-                raise ValueError(reply.instead.detail)
-            return message
-
-        return limited
+        await self._app(scope, _again(body, receive), _Reply(send).send)
 
 
 def _check_json(scope: Scope) -> None:
     kind = Headers(scope=scope).get("content-type", "application/json").partition(";")[0]
     if kind.strip().lower() != "application/json":
         raise Problem(415, "unsupported-media-type", f"{scope['path']} takes JSON")
+
+
+class _Body(BaseModel):
+    image: str
+
+
+def _check_body(body: bytes) -> None:
+    """Refuse here what BentoML would refuse as well, but with a traceback in the log."""
+    try:
+        _Body.model_validate_json(body)
+    except ValidationError as error:
+        raise Problem(400, "bad-request", f"send {{\"image\": \"<base64>\"}}: "
+                                          f"{error.errors()[0]['msg']}") from error
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """A body that was read, to be read once more."""
+    whole: Message | None = {"type": "http.request", "body": body, "more_body": False}
+
+    async def read() -> Message:
+        nonlocal whole
+        if whole is None:
+            return await receive()
+        message, whole = whole, None
+        return message
+
+    return read
 
 
 class _Reply:
@@ -89,7 +107,6 @@ class _Reply:
         self._status = 0
         self._headers: dict[str, str] | None = None
         self._body = b""
-        self.instead: Problem | None = None
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start" and message["status"] >= 400:
@@ -110,7 +127,7 @@ class _Reply:
             for name, value in headers.items()
             if name not in ("content-type", "content-length")
         }
-        problem = self.instead or Problem(
+        problem = Problem(
             self._status, kind_of(self._status), _detail(self._body, self._status), headers=kept
         )
         response = problem.response()

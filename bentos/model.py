@@ -146,7 +146,7 @@ class ServedModel:
             places.append(index)
         if images:
             batch = np.stack(images)
-            probabilities, embeddings = self.runtime.predict(batch)
+            probabilities, embeddings = self.runtime.predict(batch, alone=self.batcher.alone)
             rows = self._writer.describe(batch, probabilities, embeddings, self._novelty)
             found |= dict(zip(places, rows, strict=True))
         return found

@@ -16,10 +16,11 @@ from mlops_assets.contracts.pixels import UndecodableImage
 SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 HARMLESS_BYTES: Final = 4096
 MAX_CHUNKS: Final = 20_000
-MAX_TEXT_BYTES: Final = 64 * 1024
+MAX_TEXT_BYTES: Final = 32 * 1024
 _PIECE: Final = 64 * 1024
 _SAMPLES: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 _CHUNK: Final = struct.Struct(">I4s")
+_HEADER: Final = struct.Struct(">IIBB")
 
 
 def refuse_png_bomb(content: bytes) -> None:
@@ -51,7 +52,8 @@ def refuse_png_bomb(content: bytes) -> None:
 
 
 def _image_data(content: bytes) -> list[memoryview]:
-    found, text, position, view = [], 0, len(SIGNATURE), memoryview(content)
+    found: list[memoryview] = []
+    text, position, view = 0, len(SIGNATURE), memoryview(content)
     for _ in range(MAX_CHUNKS):
         if position + _CHUNK.size > len(content):
             return found
@@ -79,6 +81,7 @@ def _is_compressed(content: bytes, start: int) -> bool:
 
 def _most_bytes(content: bytes) -> int:
     """No less than the bytes of all filtered rows, interlaced or not."""
-    width, height, depth, colour = struct.unpack_from(">IIBB", content, 16)
-    row = width * depth * _SAMPLES.get(colour, 4) // 8
-    return 2 * (row + 16) * (height + 16)
+    width, height, depth, colour = _HEADER.unpack_from(content, 16)
+    row: int = width * depth * _SAMPLES.get(colour, 4) // 8
+    rows: int = height + 16
+    return 2 * (row + 16) * rows

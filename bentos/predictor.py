@@ -74,7 +74,7 @@ class Predictor:
 
     def _load(self, assignment: SlotAssignment) -> ServedModel:
         folder = bento_model_dir(assignment.bento_tag)
-        runtime = Runtime(folder, threads=self.settings.threads)
+        runtime = Runtime(folder, threads=self.settings.threads, lone_threads=self._lanes)
         return self._serve(runtime, assignment.bento_tag)
 
     def card_of(self, bento_tag: str, version: str) -> ModelCard:

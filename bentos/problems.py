@@ -31,11 +31,16 @@ class Problem(Exception):
         self.detail: Final = detail[:MAX_DETAIL]
         self.headers: Final = dict(headers or {})
 
+    @property
+    def title(self) -> str:
+        """The phrase of the status."""
+        return HTTPStatus(self.status).phrase
+
     def response(self) -> Response:
         """The problem as an ``application/problem+json`` response."""
         body = {
             "type": TYPE_PREFIX + self.kind,
-            "title": HTTPStatus(self.status).phrase,
+            "title": self.title,
             "status": self.status,
             "detail": self.detail,
         }

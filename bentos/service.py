@@ -16,10 +16,11 @@ import orjson
 from bentos.access import Gate
 from bentos.app import App
 from bentos.edge import CALLER, Edge
+from bentos.heads import bound_heads
 from bentos.predictor import Predictor
 from bentos.problems import Problem
 from bentos.request_log import RequestLog
-from bentos.runtime import Runtime
+from bentos.runtime import Runtime, cpu_quota
 from bentos.settings import ServiceSettings, images_dir, journal_dir, model_dir
 from mlops_assets.contracts.pixels import MAX_PIXELS
 from mlops_assets.contracts.prediction import Answer
@@ -27,6 +28,7 @@ from mlops_assets.contracts.prediction import Answer
 SETTINGS: Final = ServiceSettings()
 NATIVE_ROUTE: Final = "/predict"
 PARENT_SECONDS: Final = 1.0
+bound_heads(SETTINGS.body_timeout)
 gate: Final = Gate.from_environment()
 app: Final = App(gate, RequestLog(SETTINGS.log_requests))
 logger = logging.getLogger("bentoml.serve")
@@ -64,7 +66,8 @@ class Classifier:
         Raises:
             ModelRefused: the model folder is incomplete, altered or computes something else.
         """
-        runtime = Runtime(model_dir(), threads=SETTINGS.threads)
+        runtime = Runtime(
+            model_dir(), threads=SETTINGS.threads, lone_threads=SETTINGS.lanes or cpu_quota())
         self._predictor = Predictor(
             runtime, journal_dir=journal_dir(), images_dir=images_dir(), bento_tag=bento_tag(),
             settings=SETTINGS,
@@ -124,5 +127,5 @@ def _from_base64(text: str) -> bytes:
 # The decorator made it a `Service`, which mypy can not know.
 cast("Any", Classifier).add_asgi_middleware(
     Edge, own=app, gate=gate, json_path=NATIVE_ROUTE,
-    max_json_bytes=SETTINGS.max_body_bytes * 4 // 3 + 1024,
+    max_json_bytes=SETTINGS.max_body_bytes * 4 // 3 + 1024, body_timeout=SETTINGS.body_timeout,
 )

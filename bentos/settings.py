@@ -32,7 +32,7 @@ class ServiceSettings(BaseSettings):
     max_wait: float = Field(0.25, gt=0, description="expected wait above which an image is shed")
     lanes: int = Field(0, ge=0, description="batches computed side by side; 0: the CPU quota")
     threads: int = Field(1, ge=0, description="threads of one batch; 0: the CPU quota")
-    body_timeout: float = Field(15.0, gt=0, description="to receive a whole body")
+    body_timeout: float = Field(15.0, gt=0, description="to receive a whole head; a whole body")
     answer_timeout: float = Field(10.0, gt=0, description="from a whole body to its answer")
     follow: Path | None = Field(None, description="file of the rollout's state; None: own model")
     follow_seconds: float = Field(0.5, gt=0, description="between looks at that file")

@@ -133,6 +133,15 @@ class DriftSettings(Section):
     sensor_seconds: int = Field(10, gt=0)
 
 
+class ScoringSettings(Section):
+    """Folders of images that `batch_predictions` scores; a partition is a folder below `root`."""
+
+    root: str = Field("data/scoring", min_length=1, description="a folder or an fsspec URL")
+    batch_size: int = Field(64, gt=0)
+    chunk_images: int = Field(4096, gt=0, description="after how many progress is kept")
+    threads: int = Field(0, ge=0, description="0: every core this process may use")
+
+
 class ReleaseSettings(Section):
     """Names under which models are registered and served."""
 
@@ -169,6 +178,7 @@ class Settings(BaseSettings):
     training: TrainingSettings = TrainingSettings()
     gate: GateSettings = GateSettings()
     drift: DriftSettings = DriftSettings()
+    scoring: ScoringSettings = ScoringSettings()
     release: ReleaseSettings = ReleaseSettings()
     platform: PlatformSettings = PlatformSettings()
 

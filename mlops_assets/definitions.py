@@ -32,7 +32,8 @@ retrain = dg.define_asset_job(
 )
 monitor_hour = dg.define_asset_job(
     "monitor_hour",
-    selection=dg.AssetSelection.groups("monitoring"),
+    selection=dg.AssetSelection.groups("monitoring")
+    - dg.AssetSelection.assets("batch_predictions"),
     description="Predictions and late labels of one hour, and the reports that read them.",
 )
 monitor = dg.define_asset_job(
@@ -40,10 +41,15 @@ monitor = dg.define_asset_job(
     selection=dg.AssetSelection.assets("drift_report", "performance_report"),
     description="Drift and accuracy over the latest predictions.",
 )
+score_folder = dg.define_asset_job(
+    "score_folder",
+    selection=dg.AssetSelection.assets("batch_predictions"),
+    description="Every image of one folder, by the serving model.",
+)
 
 defs = dg.Definitions(
     assets=assets,
-    jobs=[materialize_all, retrain, monitor_hour, monitor],
+    jobs=[materialize_all, retrain, monitor_hour, monitor, score_folder],
     schedules=[
         dg.build_schedule_from_partitioned_job(
             monitor_hour, name="hourly_monitoring", minute_of_hour=2,

@@ -61,10 +61,10 @@ def jpeg_frame(width: int, height: int) -> bytes:
             + b"\x01\x01\x11\x00" + b"\xff\xd9")
 
 
-def scan_bomb(scans: int) -> bytes:
-    """A progressive JPEG whose last scan comes again and again."""
+def jpeg_scans(side: int, scans: int) -> bytes:
+    """A progressive grey JPEG whose last scan comes ``scans`` times; 1 is as it should be."""
     worked, content = cv2.imencode(
-        ".jpg", np.zeros((900, 900), np.uint8), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
+        ".jpg", np.zeros((side, side), np.uint8), [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])
     assert worked
     begun, last = content.tobytes().removesuffix(b"\xff\xd9").rsplit(b"\xff\xda", 1)
     return begun + (b"\xff\xda" + last) * scans + b"\xff\xd9"
@@ -96,6 +96,6 @@ def bombs() -> tuple[bytes, ...]:
         tile_bomb(4_000, 16), tile_bomb(16_000, 20), tiff(*[(300, 3, 1, 1)] * 60_000),
         webp(b"VP8X", bytes(4) + b"\xff" * 6), webp(b"VP8L", b"\x2f" + b"\xff" * 4),
         webp(b"VP8 ", b"\x30\x01\x00\x9d\x01\x2a" + b"\xff\x3f" * 2),
-        jpeg_frame(most, most), scan_bomb(6_000), b"\xff\xd8" + b"\xff\xfe\0\2" * 200_000,
+        jpeg_frame(most, most), jpeg_scans(900, 6_000), b"\xff\xd8" + b"\xff\xfe\0\2" * 200_000,
         b"\xff\xd8" + b"\xff" * 800_000, b"\xff\xd8" + b"\xff\xd0" * 400_000,
     )

@@ -15,7 +15,13 @@ from pathlib import Path
 import httpx
 import psutil
 
+from mlops_assets.contracts.pixels import PixelSpec
+from mlops_assets.releases.bento import build_bento
+from tests.model_dir import write_model_dir
+
 READY_SECONDS = 90
+ROOT = Path(__file__).parents[1]
+SPEC = PixelSpec(height=28, width=28, channels=1)
 
 
 @dataclass(frozen=True)
@@ -97,3 +103,12 @@ def serving(tag: str, home: Path, folder: Path, **environment: str) -> Iterator[
             for process in stay:
                 process.kill()
     assert not stay, f"left running: {stay}"
+
+
+@contextlib.contextmanager
+def serving_tiny(folder: Path, **environment: str) -> Iterator[Running]:
+    """The bento of a tiny model of shape ``SPEC``, built and served."""
+    write_model_dir(folder / "model", pixels=SPEC)
+    tag = build_bento(folder / "model", bentoml_home=folder / ".home", project_root=ROOT).tag
+    with serving(tag, folder / ".home", folder / "run", **environment) as running:
+        yield running

@@ -35,7 +35,8 @@ async def edge_of(predictor: Predictor | None) -> AsyncIterator[Edge]:
     gate = Gate(AccessSettings(auth="off"), database_url="sqlite://")
     app = App(gate, RequestLog("problems"))
     app.predictor = predictor
-    yield Edge(not_found, own=app, gate=gate, json_path="/predict", max_json_bytes=1000)
+    yield Edge(not_found, own=app, gate=gate, json_path="/predict", max_json_bytes=1000,
+               body_timeout=1.0)
     await gate.close()
 
 

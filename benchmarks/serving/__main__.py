@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.report import Report, describe_machine, publish
-from benchmarks.serving.load import TOOLS, measure, write_bodies
+from benchmarks.serving.load import measure, write_bodies
 from benchmarks.serving.model import make_images, write_model
 from benchmarks.serving.servers import NAIVE, OURS, SERVERS, Server, install, running
 from resources.api_keys import ApiKeys
@@ -60,7 +60,9 @@ def run_server(
         keys = scratch / "keys"
         key = make_key(keys)
         variables = {"MLOPS_DATABASE_URL": f"sqlite:///{keys / 'platform.db'}", "BENCH_KEY": key,
-                     "MLOPS_SERVICE_CACHE_ENTRIES": "0", "MLOPS_SERVICE_MAX_WAIT": "10"}
+                     "MLOPS_SERVICE_CACHE_ENTRIES": "0", "MLOPS_SERVICE_MAX_WAIT": "10",
+                     # A model that was never trained is sure of nothing and knows no image.
+                     "MLOPS_SERVICE_KEEP_BELOW": "0", "MLOPS_SERVICE_KEEP_NOVEL": "false"}
     runs = []
     with running(server, model, scratch, images[0], **variables) as (url, root):
         for count in connections:
@@ -148,7 +150,6 @@ def main() -> None:
     parser.add_argument("--only", action="append", help="a server's name; keeps nothing")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # servers end with the benchmark
-    subprocess.run([TOOLS.parent.parent / "wrk.sh", TOOLS], check=True)
     servers = [*SERVERS, OWN_MULTIPART]
     if options.only:
         servers = [each for each in servers if each.name in options.only]

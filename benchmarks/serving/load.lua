@@ -4,7 +4,7 @@ local requests = {}
 while true do
   local length = file:read("*l")
   if not length then break end
-  local headers = { ["Content-Type"] = os.getenv("BODY_TYPE") }
+  local headers = { Host = "127.0.0.1", ["Content-Type"] = os.getenv("BODY_TYPE") }
   local key = os.getenv("BODY_KEY")
   if key then headers["Authorization"] = "Bearer " .. key end
   requests[#requests + 1] = wrk.format("POST", os.getenv("BODY_PATH"), headers, file:read(tonumber(length)))

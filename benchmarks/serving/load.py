@@ -8,18 +8,20 @@ import os
 import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final, Literal
 
 import psutil
 
 HERE: Final = Path(__file__).resolve().parent
-TOOLS: Final = HERE.parent / ".peers" / "wrk"
+WRK_SCRIPT: Final = HERE.parent / "wrk.sh"
+WRK_FOLDER: Final = HERE.parent / ".peers" / "wrk"
 BOUNDARY: Final = "b7e1c0ffee"
-Kind = Literal["raw", "multipart", "mlflow", "v2", "bentoml"]
+Kind = Literal["raw", "multipart", "mlflow", "v2", "json"]
 TYPES: Final[dict[Kind, str]] = {
     "raw": "image/png", "multipart": f"multipart/form-data; boundary={BOUNDARY}",
-    "mlflow": "application/json", "v2": "application/json", "bentoml": "application/json",
+    "mlflow": "application/json", "v2": "application/json", "json": "application/json",
 }
 
 
@@ -45,7 +47,7 @@ def encode(image: bytes, kind: Kind) -> bytes:
     text = base64.b64encode(image).decode()
     if kind == "mlflow":
         return json.dumps({"inputs": [text]}).encode()
-    if kind == "bentoml":
+    if kind == "json":
         return json.dumps({"images": [text]}).encode()
     return json.dumps({"inputs": [
         {"name": "images", "shape": [1, 1], "datatype": "BYTES", "data": [text]}]}).encode()
@@ -71,6 +73,13 @@ def cpu_seconds(root: psutil.Process) -> float:
     return total
 
 
+@cache
+def wrk_binary() -> str:
+    """The path of a ``wrk``; fetched once where the machine has none."""
+    done = subprocess.run([WRK_SCRIPT, WRK_FOLDER], check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
 def measure(
     url: str, *, path: str, kind: Kind, bodies: Path, server: psutil.Process, connections: int,
     seconds: float, key: str | None = None,
@@ -79,7 +88,7 @@ def measure(
     variables = {"BODIES": str(bodies), "BODY_TYPE": TYPES[kind], "BODY_PATH": path}
     if key is not None:
         variables["BODY_KEY"] = key
-    command = [str(TOOLS / "wrk"), "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "30s",
+    command = [wrk_binary(), "-t1", f"-c{connections}", f"-d{seconds:g}s", "--timeout", "30s",
                "-s", str(HERE / "load.lua"), url]
     before = cpu_seconds(server)
     done = subprocess.run(command, env=os.environ | variables, capture_output=True, text=True,

@@ -55,7 +55,7 @@ SERVERS: Final = (
     Server(NAIVE, "web", _uvicorn("fastapi_naive"), kind="multipart", backend="eager"),
     Server("FastAPI, batched, eager", "web", _uvicorn("fastapi_batched"), backend="eager"),
     Server("FastAPI, batched, ONNX", "web", _uvicorn("fastapi_batched")),
-    Server("LitServe, ONNX", "web", ("{python}", "litserve_app.py")),
+    Server("LitServe, ONNX", "web", ("{python}", "litserve_app.py"), kind="json"),
     Server("mlflow models serve, ONNX", "own", (
         "{python}", "-m", "mlflow", "models", "serve", "-m", "{scratch}/mlflow", "--env-manager",
         "local", "-h", "127.0.0.1", "-p", "{port}"), path="/invocations", kind="mlflow"),
@@ -66,7 +66,7 @@ SERVERS: Final = (
         path="/predict"),
     Server("BentoML, batchable, ONNX", "own", (
         "{python}", "-m", "bentoml", "serve", "bentoml_batchable:Peer", "--host", "127.0.0.1",
-        "--port", "{port}"), kind="bentoml"),
+        "--port", "{port}"), kind="json"),
 )
 
 

@@ -54,13 +54,25 @@ def launch_selection(selection: str, partition: str | None) -> bool:
 def plan_runs(graph: Any, keys: AbstractSet[Any], partition: str | None) -> Iterator[PlannedRun]:
     """Runs in the order of the graph.
 
-    What is downstream of an hourly asset and has no partitions comes last.
+    What is downstream of an hourly asset and has no partitions comes last. Scoring a folder is
+    no part of a larger selection, as somebody must name the folder.
+
+    Raises:
+        BadSelection: scoring alone, without a folder.
     """
     from mlops_assets.config import load_settings
-    from mlops_assets.monitoring.assets import HOURS
+    from mlops_assets.monitoring.assets import FOLDERS, HOURS
     from resources.journal import KEY_FORMAT, hours, journal_folder
 
     settings = load_settings()
+    scoring = {key for key in keys if graph.get(key).partitions_def == FOLDERS}
+    if scoring == keys:
+        if partition is None:
+            raise BadSelection(
+                f"name the folder below {settings.scoring.root} with --partition")
+        yield PlannedRun(frozenset(scoring), partition)
+        return
+    keys = keys - scoring
     hourly = {key for key in keys if graph.get(key).partitions_def == HOURS}
     every_hourly = {key for key in graph.get_all_asset_keys()
                     if graph.get(key).partitions_def == HOURS}
@@ -82,12 +94,10 @@ def plan_runs(graph: Any, keys: AbstractSet[Any], partition: str | None) -> Iter
 def _execute(defs: Any, instance: Any, run: PlannedRun) -> bool:
     import dagster as dg
 
-    from mlops_assets.present import BATCHES
-
-    if run.partition is not None and any(
-        defs.resolve_asset_graph().get(key).partitions_def == BATCHES for key in run.keys
-    ):
-        instance.add_dynamic_partitions(str(BATCHES.name), [run.partition])
+    graph = defs.resolve_asset_graph()
+    for partitions in {graph.get(key).partitions_def for key in run.keys}:
+        if run.partition is not None and isinstance(partitions, dg.DynamicPartitionsDefinition):
+            instance.add_dynamic_partitions(str(partitions.name), [run.partition])
     try:
         result = dg.materialize(
             list(defs.assets), selection=dg.AssetSelection.assets(*run.keys), instance=instance,

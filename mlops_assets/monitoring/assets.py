@@ -1,5 +1,6 @@
 """The monitoring group: from production back into the graph."""
 
+import shutil
 from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
@@ -7,6 +8,7 @@ from typing import Any, Final
 import dagster as dg
 
 from mlops_assets.config import load_settings
+from mlops_assets.monitoring.folders import Kept, hash_listing, list_files, open_folder
 from mlops_assets.monitoring.hours import first_hour
 from mlops_assets.monitoring.logs import (
     build_feedback_labels,
@@ -14,6 +16,11 @@ from mlops_assets.monitoring.logs import (
     hash_records,
 )
 from mlops_assets.monitoring.reports import build_drift_report, build_performance_report
+from mlops_assets.monitoring.scoring import (
+    build_batch_predictions,
+    serving_model,
+    thread_count,
+)
 from mlops_assets.present import (
     MODEL_OWNER,
     ON_NEW_HOURS,
@@ -23,12 +30,13 @@ from mlops_assets.present import (
 )
 from resources.journal import journal_folder, read_hour
 from resources.platform import Platform
-from resources.steps import Step
+from resources.steps import Step, StepResult
 
 Results = Iterator[dg.MaterializeResult[Any]]
 HOURS: Final = dg.HourlyPartitionsDefinition(
     start_date=first_hour(load_settings().home), end_offset=1
 )
+FOLDERS: Final = dg.DynamicPartitionsDefinition(name="scoring")
 
 
 @dg.asset(
@@ -107,3 +115,44 @@ def performance_report(context: dg.AssetExecutionContext, platform: Platform) ->
         inputs={"prediction_log": "any-partitions", "feedback_labels": "any-partitions"},
     )
     yield from materialize(context, platform, step, build_performance_report)
+
+
+@dg.asset(
+    group_name="monitoring",
+    partitions_def=FOLDERS,
+    deps=["exported_model"],
+    kinds={"onnx", "parquet"},
+    owners=[MODEL_OWNER],
+    description=(
+        "What the champion answers for every image of one folder below `scoring.root`: label, "
+        "confidence and probabilities, or why an image could not be read. The partition is the "
+        "folder's name. An interrupted scoring goes on where it was."
+    ),
+    check_specs=[
+        check("batch_predictions", "all_scored", "Every image could be decoded.", blocking=False),
+    ],
+)
+def batch_predictions(context: dg.AssetExecutionContext, platform: Platform) -> Results:
+    """Score a folder, or see that its content and the model are as before."""
+    settings = platform.settings.scoring
+    folder = Kept(open_folder(settings.root, context.partition_key, base=platform.project_root))
+    files = list_files(folder, threads=thread_count(settings))
+    step = Step(
+        "monitoring", ("batch_predictions",),
+        pinned={"exported_model": serving_model(platform.store, platform.root)},
+        config={"files": len(files), "files_sha256": hash_listing(files),
+                "batch_size": settings.batch_size, "chunk_images": settings.chunk_images},
+        packs=("bentos/dimensions.py",),
+    )
+
+    def forget(result: StepResult) -> None:
+        progress = platform.root / "work" / result.record.step_key
+        if progress.is_dir():
+            shutil.rmtree(progress)
+
+    yield from materialize(
+        context, platform, step,
+        lambda work: build_batch_predictions(
+            settings, folder, files, platform.root / "work" / work.step_key, work),
+        finalize=forget,
+    )

@@ -31,7 +31,8 @@ async def serve(listener: socket.socket, folder: Path) -> None:
         Runtime(folder / "model", threads=1), journal_dir=folder / "journal",
         images_dir=folder / "requests", bento_tag="dev",
         settings=ServiceSettings(max_wait=30, keep_share=0.2))
-    edge = Edge(Starlette(), own=app, gate=gate, json_path="/predict", max_json_bytes=1000)
+    edge = Edge(Starlette(), own=app, gate=gate, json_path="/predict", max_json_bytes=1000,
+                body_timeout=15.0)
     config = uvicorn.Config(edge, log_level="warning", lifespan="off")
     await uvicorn.Server(config).serve(sockets=[listener])
 

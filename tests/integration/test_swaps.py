@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from bentos.runtime import Runtime
 from mlops_assets.contracts.pixels import PixelSpec
@@ -144,3 +146,17 @@ def test_a_receipt_names_the_model_that_answered(
     assert receipt["answer"]["prediction_id"] == answer["prediction_id"]
     assert receipt["program_sha256"] == answer["model"]["sha256"]
     assert runtimes[receipt["bento_tag"]].card.origin.model_dump() == receipt["origin"]
+
+
+def test_metrics_count_the_requests_of_all_workers(service: Running) -> None:
+    records = [record for key in hours(service.journal)
+               for record in read_hour(service.journal, key)[0]]
+    counted = {"champion": 0, "challenger": 0}
+    for family in text_string_to_metric_families(service.client.get("/metrics").text):
+        if family.name == "mlops_predictions":
+            for sample in family.samples:
+                if sample.name == "mlops_predictions_total":
+                    counted[sample.labels["slot"]] += int(sample.value)
+    told = Counter(record.answer.model.slot for record in records)
+    assert counted == {slot: told[slot] for slot in counted}
+    assert len({path.name.split("-")[1] for path in service.journal.glob("*/*.jsonl")}) == 2

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import os
 from typing import Any
 
 import litserve as ls
 from classifier import backend
-from fastapi import Request
 
 
 class Classifier(ls.LitAPI):
@@ -16,8 +16,8 @@ class Classifier(ls.LitAPI):
     def setup(self, device: str) -> None:
         self.work = backend()
 
-    async def decode_request(self, request: Request) -> bytes:
-        return await request.body()
+    def decode_request(self, request):  # LitServe takes an annotation for a way to parse
+        return base64.b64decode(request["images"][0])
 
     def batch(self, inputs: list[bytes]) -> list[bytes]:
         return list(inputs)

@@ -1,0 +1,101 @@
+"""Bounds on the head of a request, which uvicorn has none for: its size, and how long it may take.
+
+Also what is no HTTP at all is answered with a problem document.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar, Final
+
+from uvicorn.protocols.http import auto
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from bentos.problems import Problem
+
+MAX_HEAD_BYTES: Final = 64 * 1024
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 connection; a head is request line and headers.
+
+    A head that arrives in one piece is not counted: it has at most what one read gives, 256 KiB.
+    """
+
+    head_seconds: ClassVar[float] = 15.0
+    _head_bytes = 0
+    _in_head = False
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first head, though not for ever."""
+        super().connection_made(transport)
+        self._start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing more to wait for."""
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        self._in_head, self._head_bytes = True, 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        """A head is whole."""
+        self._in_head = False
+        self._stop_timer()
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, then see how much of an unfinished head there is."""
+        super().data_received(data)
+        if not self._in_head or self.transport.is_closing():
+            return
+        self._head_bytes += len(data)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse(Problem(431, "head-too-large", f"the head of the request exceeds "
+                                                        f"{MAX_HEAD_BYTES} bytes"))
+        else:
+            self._start_timer()
+
+    def send_400_response(self, msg: str) -> None:
+        """Uvicorn's answer to what it can not parse."""
+        self._refuse(Problem(400, "malformed-request", msg))
+
+    def _start_timer(self) -> None:
+        if self._timer is None:
+            self._timer = self.loop.call_later(self.head_seconds, self._too_slow)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _too_slow(self) -> None:
+        self._refuse(Problem(408, "request-timeout", f"the head of the request did not arrive "
+                                                     f"within {self.head_seconds:g} seconds"))
+
+    def _refuse(self, problem: Problem) -> None:
+        """Answer and hang up; what came before on this connection is answered first."""
+        self._stop_timer()
+        if self.transport.is_closing():
+            return
+        before = self.cycle
+        if before is not None and not (before.response_complete or before.more_body):
+            before.keep_alive = False
+            self.flow.pause_reading()
+            return
+        if before is None or before.response_complete or not before.response_started:
+            response = problem.response()
+            head = b"".join(b"%b: %b\r\n" % each for each in response.raw_headers)
+            self.transport.write(b"HTTP/1.1 %d %b\r\n%bconnection: close\r\n\r\n%b" % (
+                problem.status, problem.title.encode(), head, bytes(response.body)))
+        self.transport.close()
+
+
+def bound_heads(seconds: float) -> None:
+    """Let uvicorn servers that start from now on in this process speak ``BoundedProtocol``."""
+    BoundedProtocol.head_seconds = seconds
+    auto.AutoHTTPProtocol = BoundedProtocol
