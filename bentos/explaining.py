@@ -73,7 +73,8 @@ class Explaining:
             return overlay(pixels, heat)
         body: dict[str, Any] = {
             "label": classes[int(np.argmax(probabilities[0]))], "target": classes[index],
-            "confidence": float(probabilities[0][index]), "method": method, "heat": heat,
+            "confidence": float(probabilities[0][index]), "method": explainer.method_for(method),
+            "heat": heat,
             "model": {"version": model.card.version, "sha256": model.card.program_sha256},
         }
         return orjson.dumps(body, option=orjson.OPT_SERIALIZE_NUMPY)

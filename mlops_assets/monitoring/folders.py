@@ -140,7 +140,7 @@ def open_folder(root: str, name: str, *, base: Path) -> Folder:
         if not place.is_dir():
             raise ScoringError(f"there is no folder {place}; see `root` in configs/scoring.yaml")
         return LocalFolder(place)
-    import fsspec  # type: ignore[import-untyped]
+    import fsspec
 
     try:
         system, path = fsspec.core.url_to_fs(f"{root.rstrip('/')}/{name}")

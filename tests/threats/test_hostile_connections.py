@@ -58,10 +58,25 @@ def test_dripping_heads_are_given_up(port: int) -> None:
         for answer in found:
             assert answer is not None
             assert (answer.status, refusal(answer)) == (408, "request-timeout")
+            assert b"the head" in answer.body
 
     started = time.monotonic()
     asyncio.run(asyncio.wait_for(run(), LIMIT))
     assert time.monotonic() - started >= BODY_SECONDS
+
+
+def test_head_in_pieces_is_counted(port: int) -> None:
+    async def run() -> Answer | None:
+        async with connected(port) as (reader, writer):
+            writer.write(b"GET /v1/models HTTP/1.1\r\n")
+            for _ in range(11):
+                await asyncio.sleep(0.02)
+                writer.write(b"x: " + b"y" * 5_995 + b"\r\n")
+            return await read_answer(reader)
+
+    answer = asyncio.run(asyncio.wait_for(run(), LIMIT))
+    assert answer is not None
+    assert (answer.status, refusal(answer)) == (431, "head-too-large")
 
 
 @pytest.mark.parametrize("head", [

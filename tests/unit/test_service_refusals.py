@@ -140,6 +140,6 @@ def test_wrong_types_methods_and_paths_are_problems(runtime: Runtime, tmp_path: 
         refused(await client.get("/v1/none"), 404, "not-found")
         refused(await client.get("/v1/predictions/none"), 404, "unknown-prediction")
         refused(await client.get(f"/v1/predictions/{'f' * 32}"), 404, "unknown-prediction")
-        refused(await client.post("/predict", content=b"x"), 404, "not-found")
+        refused(await client.post("/predict", content=b"x"), 400, "bad-request")
 
     serve(runtime, tmp_path, use)
