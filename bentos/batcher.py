@@ -106,7 +106,28 @@ class Batcher(Generic[Item, Result]):
     @property
     def expected_wait(self) -> float:
         """Seconds until an item submitted now would be done, by the pace of the latest batches."""
-        return (len(self._queue) + self._computing + 1) * self._seconds_an_item / self._lanes
+        return self._wait_behind(len(self._queue))
+
+    def _wait_behind(self, waiting: int) -> float:
+        return (waiting + self._computing + 1) * self._seconds_an_item / self._lanes
+
+    def check(self, *, ahead: int = 0) -> None:
+        """Refuse what ``submit`` would refuse, before work is put into it.
+
+        ``ahead``: so many items will be submitted before it.
+
+        Raises:
+            Overloaded: too many wait already, or the batcher is closed.
+        """
+        if self._closed:
+            raise Overloaded("the service is stopping", retry_after=1)
+        waiting = len(self._queue) + ahead
+        expected = self._wait_behind(waiting)
+        if waiting >= self._max_queue or (
+            waiting >= self._lanes * self.batch_limit and expected > self._max_wait
+        ):
+            seconds = min(max(math.ceil(expected), 1), 60)
+            raise Overloaded(f"{waiting} images wait already", retry_after=seconds)
 
     def submit(self, item: Item) -> asyncio.Future[Result]:
         """The result for ``item``, to be awaited. A cancelled one leaves the queue.
@@ -116,14 +137,7 @@ class Batcher(Generic[Item, Result]):
             Expired: (awaited) no outcome in time.
             Exception: (awaited) what ``work`` gave or raised for this item.
         """
-        if self._closed:
-            raise Overloaded("the service is stopping", retry_after=1)
-        waiting = len(self._queue)
-        if waiting >= self._max_queue or (
-            waiting >= self._lanes * self.batch_limit and self.expected_wait > self._max_wait
-        ):
-            seconds = min(max(math.ceil(self.expected_wait), 1), 60)
-            raise Overloaded(f"{waiting} images wait already", retry_after=seconds)
+        self.check()
         loop = asyncio.get_running_loop()
         entry = _Waiting[Item, Result](item, loop.create_future(), loop.time() + self._timeout)
         self._queue.append(entry)

@@ -70,7 +70,7 @@ class ServedModel:
 
     def __init__(
         self, runtime: Runtime, *, bento_tag: str, journal: JournalWriter, images: KeptImages,
-        settings: ServiceSettings, lanes: int,
+        settings: ServiceSettings,
     ) -> None:
         self.card: Final[ModelCard] = runtime.card
         self.bento_tag: Final = bento_tag
@@ -81,7 +81,7 @@ class ServedModel:
         self._images: Final = images
         self.batcher: Final = Batcher[Upload, Answered](
             self._answer_all, max_batch=settings.max_batch, max_queue=settings.max_queue,
-            max_wait=settings.max_wait, timeout=settings.answer_timeout, lanes=lanes,
+            max_wait=settings.max_wait, timeout=settings.answer_timeout, lanes=settings.lanes,
             on_batch=self._count_batch,
         )
 

@@ -41,7 +41,6 @@ class Predictor:
         settings: ServiceSettings,
     ) -> None:
         self.settings: Final = settings
-        self._lanes: Final = settings.lanes or cpu_quota()
         self._journal: Final = JournalWriter(journal_dir)
         self._images: Final = KeptImages(images_dir, settings)
         self.history: Final = History(journal_dir, self._journal)
@@ -49,7 +48,8 @@ class Predictor:
         self._cache: Final = AnswerCache(
             entries=settings.cache_entries, redis=redis, seconds=settings.cache_seconds)
         # Of their own: an image that takes long to decode holds up no other work.
-        self._decoders: Final = ThreadPoolExecutor(self._lanes, thread_name_prefix="decode")
+        self._decoders: Final = ThreadPoolExecutor(cpu_quota(), thread_name_prefix="decode")
+        self._decoding = 0
         self._shadows: Final[set[asyncio.Task[None]]] = set()
         own = self._serve(runtime, bento_tag)
         self.slots: Final = Slots(SlotTable({"champion": own}, {"champion": 1.0}), self._load)
@@ -70,11 +70,11 @@ class Predictor:
 
     def _serve(self, runtime: Runtime, bento_tag: str) -> ServedModel:
         return ServedModel(runtime, bento_tag=bento_tag, journal=self._journal,
-                           images=self._images, settings=self.settings, lanes=self._lanes)
+                           images=self._images, settings=self.settings)
 
     def _load(self, assignment: SlotAssignment) -> ServedModel:
         folder = bento_model_dir(assignment.bento_tag)
-        runtime = Runtime(folder, threads=self.settings.threads, lone_threads=self._lanes)
+        runtime = Runtime(folder, threads=self.settings.threads, lone_threads=cpu_quota())
         return self._serve(runtime, assignment.bento_tag)
 
     def card_of(self, bento_tag: str, version: str) -> ModelCard:
@@ -129,6 +129,7 @@ class Predictor:
             if upload.known is None and (
                 size > INLINE_PIXELS or len(upload.content) > INLINE_BYTES
             ):
+                model.batcher.check(ahead=self._decoding)
                 upload.pixels = await self._decode(model, upload.content)
             return await model.batcher.submit(upload)
         except UndecodableImage as error:
@@ -144,8 +145,12 @@ class Predictor:
 
     async def _decode(self, model: ServedModel, content: bytes) -> Pixels:
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(self.settings.answer_timeout):
-            return await loop.run_in_executor(self._decoders, decode_to, model.card, content)
+        self._decoding += 1
+        try:
+            async with asyncio.timeout(self.settings.answer_timeout):
+                return await loop.run_in_executor(self._decoders, decode_to, model.card, content)
+        finally:
+            self._decoding -= 1
 
     def _mirror(self, table: SlotTable, upload: Upload, answered: Answered, size: int) -> None:
         """Let the shadow model see the request; nobody waits for it, and overload drops it."""

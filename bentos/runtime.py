@@ -93,7 +93,7 @@ class Runtime:
     def __init__(self, folder: Path, *, threads: int = 0, lone_threads: int = 0) -> None:
         """Load, warm and check the model in ``folder``; ``threads`` 0 means the CPU quota.
 
-        With more ``lone_threads`` than ``threads``, a run that is alone uses them.
+        A run that is alone uses ``lone_threads``, if they are several, which spin.
 
         Raises:
             ModelRefused: see ``read_card``, ``open_session`` and ``check_golden``.
@@ -103,7 +103,7 @@ class Runtime:
         self.threads: Final = threads or cpu_quota()
         self._session = open_session(folder / PROGRAM_FILE, self.threads)
         self._lone = self._session
-        if lone_threads > self.threads:
+        if lone_threads > 1:
             self._lone = open_session(folder / PROGRAM_FILE, lone_threads, spin=True)
         for size in WARM_BATCHES:
             for alone in (False, True):

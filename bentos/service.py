@@ -67,7 +67,7 @@ class Classifier:
             ModelRefused: the model folder is incomplete, altered or computes something else.
         """
         runtime = Runtime(
-            model_dir(), threads=SETTINGS.threads, lone_threads=SETTINGS.lanes or cpu_quota())
+            model_dir(), threads=SETTINGS.threads, lone_threads=cpu_quota())
         self._predictor = Predictor(
             runtime, journal_dir=journal_dir(), images_dir=images_dir(), bento_tag=bento_tag(),
             settings=SETTINGS,

@@ -38,19 +38,24 @@ def sync_tree(folder: Path) -> None:
     sync_folder(folder)
 
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Replace ``path`` with ``content``, atomically and durably."""
+def write_bytes(path: Path, content: bytes, *, sync: bool = True) -> None:
+    """Replace ``path`` with ``content``, atomically and durably.
+
+    Without ``sync`` a power failure may leave a torn file, but a killed process can not.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    if sync:
+        sync_folder(path.parent)
 
 
 def remove_leftovers(folder: Path) -> None:

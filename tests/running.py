@@ -106,9 +106,16 @@ def serving(tag: str, home: Path, folder: Path, **environment: str) -> Iterator[
 
 
 @contextlib.contextmanager
+def serving_built(folder: Path, **environment: str) -> Iterator[Running]:
+    """The model in ``folder / "model"``, built into a bento and served."""
+    tag = build_bento(folder / "model", bentoml_home=folder / ".home", project_root=ROOT).tag
+    with serving(tag, folder / ".home", folder / "run", **environment) as running:
+        yield running
+
+
+@contextlib.contextmanager
 def serving_tiny(folder: Path, **environment: str) -> Iterator[Running]:
     """The bento of a tiny model of shape ``SPEC``, built and served."""
     write_model_dir(folder / "model", pixels=SPEC)
-    tag = build_bento(folder / "model", bentoml_home=folder / ".home", project_root=ROOT).tag
-    with serving(tag, folder / ".home", folder / "run", **environment) as running:
+    with serving_built(folder, **environment) as running:
         yield running

