@@ -15,8 +15,8 @@ import orjson
 
 from bentos.access import Gate
 from bentos.app import App
+from bentos.connections import serve_with
 from bentos.edge import CALLER, Edge
-from bentos.heads import bound_heads
 from bentos.predictor import Predictor
 from bentos.problems import Problem
 from bentos.request_log import RequestLog
@@ -28,9 +28,10 @@ from mlops_assets.contracts.prediction import Answer
 SETTINGS: Final = ServiceSettings()
 NATIVE_ROUTE: Final = "/predict"
 PARENT_SECONDS: Final = 1.0
-bound_heads(SETTINGS.body_timeout)
 gate: Final = Gate.from_environment()
 app: Final = App(gate, RequestLog(SETTINGS.log_requests))
+# With traces on, own routes go through BentoML's middleware, which makes the spans.
+serve_with(head_seconds=SETTINGS.body_timeout, own=None if SETTINGS.traces else app)
 logger = logging.getLogger("bentoml.serve")
 
 

@@ -1,0 +1,1 @@
+"""Hours of mixed traffic on a served bento, watched for what grows."""
