@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bentos.overlay import overlay
-from bentos.runtime import ModelRefused, open_session
+from bentos.sessions import ModelRefused, open_session
 from bentos.shapley import Masks, Values, kernel_shap
 from mlops_assets.contracts.model_card import EXPLAIN_FILE, ModelCard
 from mlops_assets.provenance.hashing import sha256_file

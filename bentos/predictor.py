@@ -12,11 +12,12 @@ from typing import Final
 from bentos import metrics
 from bentos.batcher import Expired, Overloaded
 from bentos.cache import AnswerCache, open_redis
+from bentos.cpus import cpu_quota
 from bentos.history import History
 from bentos.images import KeptImages
 from bentos.model import Answered, Pixels, ServedModel, Upload, decode_to
 from bentos.problems import Problem, unavailable
-from bentos.runtime import Runtime, cpu_quota
+from bentos.runtime import Runtime
 from bentos.settings import ServiceSettings, bento_model_dir
 from bentos.slots import Slots, SlotTable
 from bentos.uploads import check_image
@@ -74,7 +75,7 @@ class Predictor:
 
     def _load(self, assignment: SlotAssignment) -> ServedModel:
         folder = bento_model_dir(assignment.bento_tag)
-        runtime = Runtime(folder, threads=self.settings.threads, lone_threads=cpu_quota())
+        runtime = Runtime(folder, threads=self.settings.lane_threads, lone_threads=cpu_quota())
         return self._serve(runtime, assignment.bento_tag)
 
     def card_of(self, bento_tag: str, version: str) -> ModelCard:

@@ -2,89 +2,53 @@
 
 from __future__ import annotations
 
-import math
-import os
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from mlops_assets.contracts.errors import PlatformError
-from mlops_assets.contracts.model_card import CARD_FILE, GOLDEN_FILE, PROGRAM_FILE, ModelCard
+from bentos.cpus import cpu_quota
+from bentos.sessions import ModelRefused, fastest, open_session, warm
+from mlops_assets.contracts.model_card import (
+    BATCHED_FILE,
+    CARD_FILE,
+    GOLDEN_FILE,
+    PROGRAM_FILE,
+    ModelCard,
+)
 from mlops_assets.provenance.hashing import sha256_file
 
 GOLDEN_TOLERANCE: Final = 1e-3
-WARM_BATCHES: Final = (1, 2, 4, 8, 16, 32)
-CPU_MAX: Final = Path("/sys/fs/cgroup/cpu.max")
-CFS_QUOTA: Final = Path("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
-CFS_PERIOD: Final = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
+RUN_FILES: Final = (PROGRAM_FILE, BATCHED_FILE)
+# More images than this keep all cores busy without spinning.
+MAX_LONE: Final = 4
 
 Floats = NDArray[np.float32]
 
 
-class ModelRefused(PlatformError):
-    """A model folder is incomplete, altered, or does not compute what it did at export."""
-
-
-def cpu_quota() -> int:
-    """Whole CPUs this process may use: the lesser of its affinity and its cgroup quota."""
-    usable = len(os.sched_getaffinity(0))
-    try:
-        if CPU_MAX.exists():
-            quota, period = CPU_MAX.read_text().split()
-        else:
-            quota, period = CFS_QUOTA.read_text().strip(), CFS_PERIOD.read_text().strip()
-    except FileNotFoundError:
-        return usable
-    if quota in ("max", "-1"):
-        return usable
-    return max(1, min(usable, math.ceil(int(quota) / int(period))))
-
-
 def read_card(folder: Path) -> ModelCard:
-    """The card of a model folder whose program has the SHA-256 that the card names.
+    """The card of a model folder whose programs have the SHA-256s that the card names.
 
     Raises:
-        ModelRefused: no card, a malformed one, or another program than the card's.
+        ModelRefused: no card, a malformed one, or other programs than the card's.
     """
     try:
         card = ModelCard.model_validate_json((folder / CARD_FILE).read_bytes())
-        found = sha256_file(folder / PROGRAM_FILE)
+        named = {name: card.programs[name] for name in RUN_FILES if name in card.programs}
+        found = {name: sha256_file(folder / name) for name in named}
     except FileNotFoundError as error:
         raise ModelRefused(f"no model in {folder}: {error.filename} is missing") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ModelRefused(f"{folder / CARD_FILE}: `{where}` {first['msg']}") from error
-    if found != card.program_sha256:
-        raise ModelRefused(
-            f"{folder / PROGRAM_FILE} has SHA-256 {found}, its card says {card.program_sha256}"
-        )
+    for name, sha256 in named.items():
+        if found[name] != sha256:
+            raise ModelRefused(
+                f"{folder / name} has SHA-256 {found[name]}, its card says {sha256}")
     return card
-
-
-def open_session(program: Path, threads: int, *, spin: bool = False) -> Any:
-    """An ONNX Runtime CPU session with ``threads`` intra-op threads.
-
-    Threads that ``spin`` wait for their next part without sleeping: faster for a lone run, but
-    they take the CPU that decoding and HTTP need when there is more to do.
-
-    Raises:
-        ModelRefused: ONNX Runtime can not load the program.
-    """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
-    try:
-        return onnxruntime.InferenceSession(
-            str(program), sess_options=options, providers=["CPUExecutionProvider"]
-        )
-    except Exception as error:
-        raise ModelRefused(f"{program} does not load: {error}") from error
 
 
 class Runtime:
@@ -93,7 +57,8 @@ class Runtime:
     def __init__(self, folder: Path, *, threads: int = 0, lone_threads: int = 0) -> None:
         """Load, warm and check the model in ``folder``; ``threads`` 0 means the CPU quota.
 
-        A run that is alone uses ``lone_threads``, if they are several, which spin.
+        A run that is alone uses ``lone_threads``, if they are several, which spin. Where the
+        model has a form for batches, each batch size runs the form that was faster here.
 
         Raises:
             ModelRefused: see ``read_card``, ``open_session`` and ``check_golden``.
@@ -101,15 +66,17 @@ class Runtime:
         self.card: Final = read_card(folder)
         self.folder: Final = folder
         self.threads: Final = threads or cpu_quota()
-        self._session = open_session(folder / PROGRAM_FILE, self.threads)
-        self._lone = self._session
+        plain = open_session(folder / PROGRAM_FILE, self.threads)
+        self._forms: Final = [plain]
+        if self.card.batched_sha256 is not None:
+            self._forms.append(open_session(folder / BATCHED_FILE, self.threads))
+        self._lone = plain
         if lone_threads > 1:
             self._lone = open_session(folder / PROGRAM_FILE, lone_threads, spin=True)
-        for size in WARM_BATCHES:
-            for alone in (False, True):
-                self._compute(np.zeros((size, *self.card.pixels.shape), np.uint8), alone)
-        self.golden_error: Final = max(self.check_golden(folder, alone=alone)
-                                       for alone in (False, True))
+        self.golden_error: Final = max(
+            self.check_golden(folder, session) for session in {*self._forms, self._lone})
+        self._fastest: Final = fastest(self._forms, self.card.pixels.shape)
+        warm(self._lone, self.card.pixels.shape)
 
     def predict(
         self, images: NDArray[np.uint8], *, alone: bool = False
@@ -127,10 +94,12 @@ class Runtime:
                 f"images are {images.dtype} {images.shape[1:]}; the program takes uint8 "
                 f"{self.card.pixels.shape}"
             )
-        return self._compute(images, alone)
+        rows = len(images)
+        if alone and rows <= MAX_LONE:
+            return self._compute(self._lone, images)
+        return self._compute(self._fastest[min(rows, len(self._fastest) - 1)], images)
 
-    def _compute(self, images: NDArray[np.uint8], alone: bool) -> tuple[Floats, Floats]:
-        session = self._lone if alone else self._session
+    def _compute(self, session: Any, images: NDArray[np.uint8]) -> tuple[Floats, Floats]:
         try:
             probabilities, embedding = session.run(
                 ["probabilities", "embedding"], {"images": images}
@@ -150,8 +119,8 @@ class Runtime:
             )
         return probabilities, embedding
 
-    def check_golden(self, folder: Path, *, alone: bool = False) -> float:
-        """Largest difference between these probabilities and those recorded at export.
+    def check_golden(self, folder: Path, session: Any) -> float:
+        """Largest difference between what a session gives and the probabilities recorded at export.
 
         Raises:
             ModelRefused: no golden file, or a difference of ``GOLDEN_TOLERANCE`` or more.
@@ -160,7 +129,7 @@ class Runtime:
         try:
             with np.load(path, allow_pickle=False) as golden:
                 images, expected = golden["images"], golden["probabilities"]
-            found, _ = self.predict(images, alone=alone)
+            found, _ = self._compute(session, images)
             worst = float(np.abs(found - expected).max())
         except (OSError, KeyError, ValueError) as error:
             raise ModelRefused(f"golden check of {path} can not run: {error}") from error

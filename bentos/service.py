@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import logging
 import os
 import signal
@@ -16,11 +17,12 @@ import orjson
 from bentos.access import Gate
 from bentos.app import App
 from bentos.connections import serve_with
+from bentos.cpus import cpu_quota
 from bentos.edge import CALLER, Edge
 from bentos.predictor import Predictor
 from bentos.problems import Problem
 from bentos.request_log import RequestLog
-from bentos.runtime import Runtime, cpu_quota
+from bentos.runtime import Runtime
 from bentos.settings import ServiceSettings, images_dir, journal_dir, model_dir
 from mlops_assets.contracts.pixels import MAX_PIXELS
 from mlops_assets.contracts.prediction import Answer
@@ -68,7 +70,7 @@ class Classifier:
             ModelRefused: the model folder is incomplete, altered or computes something else.
         """
         runtime = Runtime(
-            model_dir(), threads=SETTINGS.threads, lone_threads=cpu_quota())
+            model_dir(), threads=SETTINGS.lane_threads, lone_threads=cpu_quota())
         self._predictor = Predictor(
             runtime, journal_dir=journal_dir(), images_dir=images_dir(), bento_tag=bento_tag(),
             settings=SETTINGS,
@@ -95,6 +97,9 @@ class Classifier:
         await gate.start()
         self._predictor.follow()
         app.predictor = self._predictor
+        # What was loaded stays: a collection that looks at all of it would hold up answers.
+        gc.collect()
+        gc.freeze()
         if bentoml.server_context.worker_index is not None:
             _stop_without(os.getppid())
 

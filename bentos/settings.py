@@ -9,6 +9,7 @@ from typing import Final, Literal
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from bentos.cpus import cpu_quota
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.pixels import MAX_PIXELS
 from resources.journal import journal_folder
@@ -30,8 +31,8 @@ class ServiceSettings(BaseSettings):
     max_batch: int = Field(32, gt=0, description="images in one run of the program")
     max_queue: int = Field(1024, gt=0, description="images that may wait; more answer 503")
     max_wait: float = Field(0.25, gt=0, description="expected wait above which an image is shed")
-    lanes: int = Field(1, gt=0, description="batches computed side by side")
-    threads: int = Field(0, ge=0, description="threads of one batch; 0: the CPU quota")
+    lanes: int = Field(2, gt=0, description="batches computed side by side")
+    threads: int = Field(0, ge=0, description="threads of one batch; 0: a share of the CPU quota")
     body_timeout: float = Field(15.0, gt=0, description="to receive a whole head; a whole body")
     answer_timeout: float = Field(10.0, gt=0, description="from a whole body to its answer")
     follow: Path | None = Field(None, description="file of the rollout's state; None: own model")
@@ -48,6 +49,11 @@ class ServiceSettings(BaseSettings):
     keep_bytes: int = Field(2_000_000_000, gt=0, description="of all kept images together")
     log_requests: Literal["problems", "all", "off"] = "problems"
     traces: bool = Field(False, description="OpenTelemetry spans of /v1 requests")
+
+    @property
+    def lane_threads(self) -> int:
+        """Threads of one batch: as set, else the CPU quota over the lanes."""
+        return self.threads or max(1, cpu_quota() // self.lanes)
 
 
 def model_dir() -> Path:

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bentos.runtime import Runtime, cpu_quota
+from bentos.cpus import cpu_quota
+from bentos.runtime import Runtime
 from mlops_assets.contracts.pixels import decode_pixels
 
 BATCH = 32

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from mlops_assets.contracts.model_card import (
+    BATCHED_FILE,
     CARD_FILE,
     GOLDEN_FILE,
     PROGRAM_FILE,
@@ -25,6 +26,7 @@ from mlops_assets.contracts.pixels import PixelSpec
 from mlops_assets.features.statistics import COMPONENTS, principal_components
 from mlops_assets.models.export import export_program
 from mlops_assets.models.network import ImageNetwork, NetworkSpec
+from mlops_assets.models.onnx_file import write_batched
 from mlops_assets.models.programs import run_program
 from mlops_assets.provenance.hashing import sha256_file
 
@@ -52,6 +54,7 @@ def write_model(folder: Path, side: int) -> ModelCard:
     spec = NetworkSpec(ARCHITECTURE, {}, None, 1, NAMES, [MEAN], [STD])
     network = ImageNetwork(spec).eval()
     export_program(network, pixels, folder / PROGRAM_FILE)
+    rewritten = write_batched(folder / PROGRAM_FILE, folder / BATCHED_FILE)
     torch.save(network.backbone.state_dict(), folder / "network.pt")
     (folder / "peer.json").write_text(json.dumps({
         "model": ARCHITECTURE, "model_args": {}, "classes": NAMES, "mean": MEAN, "std": STD}))
@@ -66,6 +69,7 @@ def write_model(folder: Path, side: int) -> ModelCard:
     card = ModelCard(
         name="classifier", version=digest, architecture=ARCHITECTURE, classes=NAMES, pixels=pixels,
         embedding_size=embedding.shape[1], program_sha256=digest, max_parity_error=0.0,
+        batched_sha256=sha256_file(folder / BATCHED_FILE) if rewritten else None,
         metrics={}, origin=ModelOrigin(
             dataset=NOTHING, training_shards=NOTHING, trained_model=NOTHING,
             code_commit=NOTHING[:40], config_sha256=NOTHING, lock_sha256=NOTHING,

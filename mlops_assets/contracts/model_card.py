@@ -14,6 +14,7 @@ PROGRAM_FILE = "model.onnx"
 REFERENCE_FILE = "reference.npz"
 GOLDEN_FILE = "golden.npz"
 EXPLAIN_FILE = "explain.onnx"
+BATCHED_FILE = "batched.onnx"
 
 # How a service explains an answer: by the program beside, or by covering parts of the image.
 Explain = Literal["gradcam", "occlusion"]
@@ -41,7 +42,10 @@ class ModelCard(BaseModel):
     ``probabilities``: float32 ``[N, len(classes)]`` and ``embedding``: float32
     ``[N, embedding_size]``. ``program_sha256`` is the SHA-256 of the program file.
 
-    With ``explain: gradcam`` there is a second program, of ``explain_sha256``. It takes one image
+    With ``batched_sha256`` there is a second form of it, with the same inputs and outputs, which
+    may be faster over several images at once and differs by rounding only.
+
+    With ``explain: gradcam`` there is another program, of ``explain_sha256``. It takes one image
     and ``target``: int64 ``[1]``, and gives ``heat``: float32 ``[1, rows, columns]``, not
     negative.
     """
@@ -56,6 +60,7 @@ class ModelCard(BaseModel):
     embedding_size: int = Field(gt=0)
     precision: Literal["fp32"] = "fp32"
     program_sha256: str
+    batched_sha256: str | None = None
     max_parity_error: float
     explain: Explain = "occlusion"
     explain_sha256: str | None = None
@@ -67,6 +72,13 @@ class ModelCard(BaseModel):
         if (self.explain == "gradcam") != (self.explain_sha256 is not None):
             raise ValueError("explain_sha256 is set exactly with `explain: gradcam`")
         return self
+
+    @property
+    def programs(self) -> dict[str, str]:
+        """File name to SHA-256 of every program that belongs to the model."""
+        named = {PROGRAM_FILE: self.program_sha256, BATCHED_FILE: self.batched_sha256,
+                 EXPLAIN_FILE: self.explain_sha256}
+        return {name: sha256 for name, sha256 in named.items() if sha256 is not None}
 
 
 def read_card(folder: Path) -> ModelCard:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mlops_assets.contracts.model_card import (
+    BATCHED_FILE,
     CARD_FILE,
     EXPLAIN_FILE,
     GOLDEN_FILE,
@@ -28,7 +29,7 @@ from mlops_assets.features.statistics import (
 )
 from mlops_assets.models.explanation import export_explanation
 from mlops_assets.models.network import ImageNetwork, load_network, read_spec
-from mlops_assets.models.onnx_file import OPSET, write_onnx
+from mlops_assets.models.onnx_file import OPSET, write_batched, write_onnx
 from mlops_assets.models.programs import Outputs, run_network, run_program
 from mlops_assets.provenance.hashing import canonical_json, sha256_file
 from resources.steps import Workspace
@@ -73,7 +74,11 @@ def build_export(
     images = np.ascontiguousarray(test.images[kept])
     eager = run_network(trained, images, threads=threads)
     program = run_program(out, images, threads=threads)
-    error = float(np.abs(eager[0] - program[0]).max())
+    rewritten = write_batched(out / PROGRAM_FILE, out / BATCHED_FILE)
+    forms = [program]
+    if rewritten:
+        forms.append(run_program(out, images, threads=threads, program=BATCHED_FILE))
+    error = max(float(np.abs(eager[0] - form[0]).max()) for form in forms)
     np.savez(out / GOLDEN_FILE, images=images[:GOLDEN_ROWS],
              probabilities=program[0][:GOLDEN_ROWS])
     _write_reference(out, images, program, len(read_classes(shards)))
@@ -84,6 +89,7 @@ def build_export(
     card = ModelCard(
         name=name, version=digest, architecture=spec.model, classes=spec.classes, pixels=pixels,
         embedding_size=program[1].shape[1], program_sha256=digest, max_parity_error=error,
+        batched_sha256=sha256_file(out / BATCHED_FILE) if rewritten else None,
         explain=explanation.explain,
         explain_sha256=sha256_file(out / EXPLAIN_FILE) if explained else None,
         metrics=metrics, origin=origin,
@@ -91,7 +97,8 @@ def build_export(
     (out / CARD_FILE).write_bytes(canonical_json(card.model_dump(mode="json")))
     summary.values |= {"program_sha256": digest, "max_parity_error": error,
                        "program_bytes": (out / PROGRAM_FILE).stat().st_size,
-                       "parity_rows": len(images), "opset": OPSET, **explanation.facts()}
+                       "parity_rows": len(images), "convolutions_rewritten": rewritten,
+                       "opset": OPSET, **explanation.facts()}
     agree = float((eager[0].argmax(1) == program[0].argmax(1)).mean())
     summary.check(
         "parity", passed=error <= max_parity_error, largest=error, limit=max_parity_error,

@@ -14,6 +14,8 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from mlops_assets.models.small_maps import specialize
+
 OPSET: Final = 20
 
 
@@ -47,6 +49,17 @@ def write_onnx(
     _strip_notes(model)
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def write_batched(program: Path, path: Path) -> int:
+    """Write the form of a program that ``specialize`` gives; how many convolutions it rewrote.
+
+    Nothing is written where there is nothing to rewrite.
+    """
+    model, count = specialize(onnx.load(program))
+    if count:
+        path.write_bytes(model.SerializeToString(deterministic=True))
+    return count
 
 
 def _strip_notes(model: onnx.ModelProto) -> None:

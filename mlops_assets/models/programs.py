@@ -14,12 +14,15 @@ BATCH_ROWS = 500
 Outputs = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
-def run_program(folder: Path, images: NDArray[np.uint8], *, threads: int) -> Outputs:
+def run_program(
+    folder: Path, images: NDArray[np.uint8], *, threads: int, program: str = PROGRAM_FILE
+) -> Outputs:
     """Probabilities ``[N, K]`` and embeddings ``[N, E]`` of an exported model, by ONNX Runtime.
 
     Args:
         folder: of an exported model.
         images: uint8 ``[N, H, W, C]``; may be memory-mapped.
+        program: the file of it that is run.
         threads: of ONNX Runtime's intra-op pool.
     """
     import onnxruntime
@@ -27,7 +30,7 @@ def run_program(folder: Path, images: NDArray[np.uint8], *, threads: int) -> Out
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(
-        str(folder / PROGRAM_FILE), options, providers=["CPUExecutionProvider"]
+        str(folder / program), options, providers=["CPUExecutionProvider"]
     )
     parts = [
         session.run(["probabilities", "embedding"],

@@ -20,9 +20,7 @@ import yaml
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.model_card import (
     CARD_FILE,
-    EXPLAIN_FILE,
     GOLDEN_FILE,
-    PROGRAM_FILE,
     REFERENCE_FILE,
     ModelCard,
 )
@@ -42,7 +40,7 @@ SOURCES: Final = (
     "resources/journal.py",
     "resources/platform_db.py",
 )
-MODEL_FILES: Final = (CARD_FILE, PROGRAM_FILE, REFERENCE_FILE, GOLDEN_FILE)
+MODEL_FILES: Final = (CARD_FILE, REFERENCE_FILE, GOLDEN_FILE)
 VOLATILE: Final = frozenset({"bento.yaml"})
 PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 VERSION_LENGTH: Final = 16
@@ -125,13 +123,10 @@ def read_container_file(bento_path: Path) -> str:
 def _read_card(model_dir: Path) -> ModelCard:
     try:
         card = ModelCard.model_validate_json((model_dir / CARD_FILE).read_bytes())
-        named = {PROGRAM_FILE: card.program_sha256}
-        if card.explain_sha256 is not None:
-            named[EXPLAIN_FILE] = card.explain_sha256
-        found = {name: sha256_file(model_dir / name) for name in named}
+        found = {name: sha256_file(model_dir / name) for name in card.programs}
     except (FileNotFoundError, ValueError) as error:
         raise BentoBuildFailed(f"{model_dir} is no model folder: {error}") from error
-    for name, sha256 in named.items():
+    for name, sha256 in card.programs.items():
         if found[name] != sha256:
             raise BentoBuildFailed(f"{model_dir / name} is not the program of its card")
     return card
@@ -139,7 +134,7 @@ def _read_card(model_dir: Path) -> ModelCard:
 
 def model_files(card: ModelCard) -> tuple[str, ...]:
     """Names of the files of a model folder that a service needs."""
-    return (*MODEL_FILES, EXPLAIN_FILE) if card.explain == "gradcam" else MODEL_FILES
+    return (*MODEL_FILES, *card.programs)
 
 
 def _stage(stage: Path, model_dir: Path, project_root: Path, card: ModelCard) -> None:

@@ -6,11 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from bentos.runtime import ModelRefused, Runtime, cpu_quota
+from bentos.cpus import cpu_quota
+from bentos.runtime import Runtime
+from bentos.sessions import BATCHES, ModelRefused, fastest
 from bentos.settings import ServiceSettings, journal_dir, model_dir
 from mlops_assets.contracts.errors import PlatformError
-from mlops_assets.contracts.model_card import CARD_FILE, GOLDEN_FILE, PROGRAM_FILE, ModelCard
+from mlops_assets.contracts.model_card import (
+    BATCHED_FILE,
+    CARD_FILE,
+    GOLDEN_FILE,
+    PROGRAM_FILE,
+    ModelCard,
+)
+from mlops_assets.provenance.hashing import sha256_file
 from tests.model_dir import write_model_dir
 
 
@@ -67,3 +77,50 @@ def test_settings_come_from_the_environment(
     monkeypatch.setenv("MLOPS_JOURNAL_DIR", str(tmp_path))
     assert journal_dir() == tmp_path
     assert cpu_quota() >= 1
+
+
+def add_batched(folder: Path, card: ModelCard, content: bytes) -> None:
+    (folder / BATCHED_FILE).write_bytes(content)
+    named = card.model_copy(update={"batched_sha256": sha256_file(folder / BATCHED_FILE)})
+    (folder / CARD_FILE).write_text(named.model_dump_json())
+
+
+def test_the_form_for_batches_is_held_against_its_card_and_the_golden_answers(
+    tmp_path: Path,
+) -> None:
+    folder, other = tmp_path / "model", tmp_path / "other"
+    card = write_model_dir(folder)
+    write_model_dir(other, seed=1)
+    add_batched(folder, card, (folder / PROGRAM_FILE).read_bytes())
+    images = np.random.default_rng(0).integers(0, 256, (40, *card.pixels.shape), dtype=np.uint8)
+    plain = Runtime(folder)
+    assert np.array_equal(plain.predict(images)[0], Runtime(folder).predict(images)[0])
+    (folder / BATCHED_FILE).write_bytes(b"other")
+    with pytest.raises(ModelRefused, match=r"batched\.onnx has SHA-256"):
+        Runtime(folder)
+    add_batched(folder, card, (other / PROGRAM_FILE).read_bytes())
+    with pytest.raises(ModelRefused, match="golden check"):
+        Runtime(folder)
+
+
+class Timed:
+    """A session that takes ``cost(rows)`` seconds of a clock that only it moves."""
+
+    now = 0.0
+
+    def __init__(self, fixed: float, each: float) -> None:
+        self._fixed, self._each = fixed, each
+
+    def run(self, _: None, given: dict[str, NDArray[np.uint8]]) -> None:
+        Timed.now += self._fixed + self._each * len(given["images"])
+
+
+def test_each_batch_size_runs_the_form_that_is_faster_here(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bentos.sessions.time.perf_counter", lambda: Timed.now)
+    plain, batched = Timed(0.0, 1.0), Timed(5.0, 0.5)
+    chosen = fastest([plain, batched], (2, 2, 1))
+    assert len(chosen) == BATCHES[-1] + 1
+    assert {size: chosen[size] for size in (1, 4, 8)} == dict.fromkeys((1, 4, 8), plain)
+    assert {size: chosen[size] for size in (9, 16, 32)} == dict.fromkeys((9, 16, 32), batched)

@@ -1,0 +1,68 @@
+"""ONNX Runtime sessions, and which of two forms of a program is faster here."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime
+
+from mlops_assets.contracts.errors import PlatformError
+
+BATCHES: Final = (1, 2, 4, 8, 16, 32)
+ROUNDS: Final = 5
+
+
+class ModelRefused(PlatformError):
+    """A model folder is incomplete, altered, or does not compute what it did at export."""
+
+
+def open_session(program: Path, threads: int, *, spin: bool = False) -> Any:
+    """An ONNX Runtime CPU session with ``threads`` intra-op threads.
+
+    Threads that ``spin`` wait for their next part without sleeping: faster for a lone run, but
+    they take the CPU that decoding and HTTP need when there is more to do.
+
+    Raises:
+        ModelRefused: ONNX Runtime can not load the program.
+    """
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
+    try:
+        return onnxruntime.InferenceSession(
+            str(program), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        raise ModelRefused(f"{program} does not load: {error}") from error
+
+
+def warm(session: Any, shape: tuple[int, ...]) -> None:
+    """Run every size of ``BATCHES`` of uint8 images ``shape`` once."""
+    for size in BATCHES:
+        session.run(None, {"images": np.zeros((size, *shape), np.uint8)})
+
+
+def fastest(sessions: Sequence[Any], shape: tuple[int, ...]) -> list[Any]:
+    """The quickest session for each batch size, by index; the last is for all that are larger.
+
+    Each size of ``BATCHES`` is timed, sessions in turn, and the best of ``ROUNDS`` counts, so
+    that other work on the machine favours none. A size between two takes the choice of the next.
+    """
+    chosen: list[Any] = []
+    for size in BATCHES:
+        images = {"images": np.zeros((size, *shape), np.uint8)}
+        best = [math.inf] * len(sessions)
+        for _ in range(1 if len(sessions) == 1 else ROUNDS):
+            for number, session in enumerate(sessions):
+                started = time.perf_counter()
+                session.run(None, images)
+                best[number] = min(best[number], time.perf_counter() - started)
+        winner = sessions[best.index(min(best))]
+        chosen += [winner] * (size + 1 - len(chosen))
+    return chosen
