@@ -1,4 +1,4 @@
-"""Opportunistic batching: no timer. What arrives while every lane is busy goes together."""
+"""Opportunistic batching: what arrives while every lane is busy goes together."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import Final, Generic, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 SWEEP_SECONDS: Final = 0.25
+PATIENCE: Final = 0.06
+MAX_PATIENCE_SECONDS: Final = 0.003
 
 
 class Overloaded(Exception):
@@ -78,6 +80,7 @@ class Batcher(Generic[Item, Result]):
         self._running: set[asyncio.Task[None]] = set()
         self._computing = 0
         self._busy = 0
+        self._level = 0
         self._seconds_an_item = 0.0
         self._closed = False
 
@@ -174,21 +177,28 @@ class Batcher(Generic[Item, Result]):
                 self._running.discard(task)
 
     async def _settle(self) -> None:
-        """Let what has arrived reach the queue: until a turn of the loop brings nothing more.
+        """Wait for what is on its way, up to a lane's share of what was here lately.
 
-        Answers that leave together bring requests that come together; a lane that took the first
-        of them at once would compute it alone. A turn with nothing to read takes microseconds.
+        Answers that leave together bring requests that come together. A lane that took the first
+        of them at once would compute it alone, and one that took them all would leave the others
+        idle. It ends when a few percent of the share's own time bring nothing more; a request
+        that is alone waits for nobody, as its share is one.
         """
+        share = min(math.ceil(self._level / self._lanes), self.batch_limit)
+        patience = min(PATIENCE * share * self._seconds_an_item, MAX_PATIENCE_SECONDS)
         seen = -1
-        while seen < len(self._queue) < self.batch_limit:
+        while seen < len(self._queue) < share:
             seen = len(self._queue)
-            # Read in one turn, submitted in the next.
+            # Read in one turn of the loop, submitted in the next.
             await asyncio.sleep(0)
             await asyncio.sleep(0)
+            if len(self._queue) == seen:
+                await asyncio.sleep(patience)
 
     def _take(self) -> list[_Waiting[Item, Result]]:
-        """The next batch: an even share of what waits, for as many lanes as do not compute."""
-        size = min(math.ceil(len(self._queue) / (self._lanes - self._busy)), self.batch_limit)
+        """The next batch: at most a lane's share of all that wait or are computed."""
+        share = math.ceil((len(self._queue) + self._computing) / self._lanes)
+        size = min(share, self.batch_limit)
         batch: list[_Waiting[Item, Result]] = []
         while self._queue and len(batch) < size:
             entry = self._queue.popleft()
@@ -203,6 +213,7 @@ class Batcher(Generic[Item, Result]):
         items = [entry.item for entry in batch]
         outcomes = await loop.run_in_executor(self._threads, self._outcomes, items)
         seconds = loop.time() - started
+        self._level = len(self._queue) + self._computing
         self._computing, self._busy = self._computing - len(batch), self._busy - 1
         pace = seconds / len(batch)
         self._seconds_an_item += (0.2 if self._seconds_an_item else 1.0) * (

@@ -6,6 +6,7 @@ What is no HTTP at all is answered with a problem document too.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any, ClassVar, Final
 
 from uvicorn import Config
@@ -14,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from bentos.app import App
+from bentos.direct import URL, Exchange, answer
 from bentos.problems import Problem
 
 MAX_HEAD_BYTES: Final = 64 * 1024
@@ -22,11 +24,15 @@ MAX_HEAD_BYTES: Final = 64 * 1024
 class BoundedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 connection; a head is request line and headers.
 
+    Own predictions whose request comes in one read are answered by ``bentos.direct``.
+
     A head that arrives in one piece is not counted: it has at most what one read gives, 256 KiB.
     """
 
     head_seconds: ClassVar[float] = 15.0
     own: ClassVar[App | None] = None
+    # Also an `Exchange`.
+    cycle: Any
     _head_bytes = 0
     _in_head = False
     _timer: asyncio.TimerHandle | None = None
@@ -38,6 +44,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         if self.own is not None:
             self.app = _OwnFirst(self.own, self.app)
+        self.access_log = self.access_log and self.access_logger.isEnabledFor(logging.INFO)
+        self._behind: Any = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first head, though not for ever."""
@@ -58,11 +66,52 @@ class BoundedProtocol(HttpToolsProtocol):
         """A head is whole."""
         self._in_head = False
         self._stop_timer()
+        before = self.cycle
+        if (
+            self.own is None or self.url != URL or self.parser.get_method() != b"POST"
+            or self.expect_100_continue or self.parser.should_upgrade()
+            or self.limit_concurrency is not None
+            or (before is not None and not before.response_complete)
+        ):
+            super().on_headers_complete()
+            return
+        alive = self.parser.get_http_version() != "1.0" and self.parser.should_keep_alive()
+        self._behind, self.cycle = before, Exchange(self.scope, keep_alive=alive)
+
+    def on_body(self, body: bytes) -> None:
+        """A part of a body."""
+        if isinstance(self.cycle, Exchange):
+            self.cycle.body += body
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """A request is whole."""
+        exchange = self.cycle
+        if not isinstance(exchange, Exchange) or self.own is None:
+            super().on_message_complete()
+        elif exchange.more_body:
+            exchange.more_body = False
+            task = self.loop.create_task(answer(self, exchange, self.own.front))
+            task.add_done_callback(self.tasks.discard)
+            self.tasks.add(task)
+
+    def _to_asgi(self, exchange: Exchange) -> None:
+        """The rest of this body is still to come: that is for the application."""
+        self.cycle = self._behind
         super().on_headers_complete()
+        if exchange.body:
+            super().on_body(bytes(exchange.body))
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, then see how much of an unfinished head there is."""
         super().data_received(data)
+        exchange = self.cycle
+        if isinstance(exchange, Exchange) and exchange.more_body:
+            if self.transport.is_closing():
+                return
+            self._to_asgi(exchange)
+        self._behind = None
         if not self._in_head or self.transport.is_closing():
             return
         self._head_bytes += len(data)

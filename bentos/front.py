@@ -1,4 +1,4 @@
-"""``POST /v1/predict`` as bare ASGI: the one route whose microseconds count.
+"""``POST /v1/predict``: the one route whose microseconds count.
 
 Everything that a framework would build for a request (routing, request and response objects,
 header maps) costs more than decoding a small image; here it is done once, or not at all.
@@ -19,13 +19,16 @@ from bentos.access import Gate
 from bentos.predictor import Predictor, ready
 from bentos.problems import Problem
 from bentos.request_log import RequestLog
-from bentos.uploads import read_image
+from bentos.uploads import image_of, read_image_body
 
 PATH: Final = "/v1/predict"
 CLIENT_HEADER: Final = b"x-client-id"
 MAX_CLIENT_BYTES: Final = 200
 _TYPE: Final = (b"content-type", b"application/json")
 logger = logging.getLogger("bentos.front")
+
+Headers = list[tuple[bytes, bytes]]
+Reply = tuple[int, Headers, bytes]
 
 
 class Front:
@@ -39,40 +42,49 @@ class Front:
         self._good: Final[Counter] = metrics.REQUESTS.labels(PATH, "200")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Serve one request of an ASGI server, whose body is yet to come."""
+        status, headers, body = await self._reply(scope, Request(scope, receive))
+        start: dict[str, Any] = {
+            "type": "http.response.start", "status": status, "headers": headers}
+        await send(start)
+        await send({"type": "http.response.body", "body": body})
+
+    async def answer(self, scope: Scope, body: bytes) -> Reply:
+        """Status, headers and body for a request whose ``body`` is here."""
+        return await self._reply(scope, body)
+
+    async def _reply(self, scope: Scope, body: Request | bytes) -> Reply:
         started = time.perf_counter()
-        caller = prediction = "-"
+        caller = "-"
         try:
             admitted = await self._gate.admit(scope, "predict")
             caller = admitted.name
             predictor = ready(self.predictor)
-            content = await read_image(Request(scope, receive), predictor.settings)
+            if not isinstance(body, bytes):
+                body = await read_image_body(body, predictor.settings)
+            content = image_of(scope["headers"], body, predictor.settings)
             answered = await predictor.predict(
                 content, started=started, caller=caller, client=client_of(scope, caller))
-            prediction = answered.prediction_id
         except Problem as problem:
             metrics.REQUESTS.labels(PATH, str(problem.status)).inc()
             self._seconds.observe(time.perf_counter() - started)
             self._log.problem(PATH, problem, caller)
-            await problem.response()(scope, receive, send)
-            return
+            return _refusal(problem)
         except Exception:
             metrics.REQUESTS.labels(PATH, "500").inc()
             logger.exception("POST %s failed", PATH)
-            fault = Problem(500, "internal-server-error", "the service failed; see its log")
-            await fault.response()(scope, receive, send)
-            return
-        body = answered.body
-        start: dict[str, Any] = {
-            "type": "http.response.start", "status": 200,
-            "headers": [_TYPE, (b"content-length", b"%d" % len(body))],
-        }
-        await send(start)
-        await send({"type": "http.response.body", "body": body})
+            return _refusal(
+                Problem(500, "internal-server-error", "the service failed; see its log"))
         self._good.inc()
         seconds = time.perf_counter() - started
         self._seconds.observe(seconds)
-        self._log.answer(PATH, prediction, caller, seconds)
+        self._log.answer(PATH, answered.prediction_id, caller, seconds)
+        return 200, [_TYPE, (b"content-length", b"%d" % len(answered.body))], answered.body
+
+
+def _refusal(problem: Problem) -> Reply:
+    response = problem.response()
+    return problem.status, response.raw_headers, bytes(response.body)
 
 
 def client_of(scope: Scope, caller: str) -> str:

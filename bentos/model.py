@@ -21,7 +21,7 @@ from bentos.runtime import Runtime
 from bentos.settings import ServiceSettings
 from mlops_assets.contracts.model_card import ModelCard
 from mlops_assets.contracts.pixels import UndecodableImage, decode_pixels
-from mlops_assets.contracts.prediction import Slot, new_prediction_id
+from mlops_assets.contracts.prediction import Slot, new_prediction_ids
 from resources.journal import JournalUnavailable, JournalWriter
 
 Pixels = NDArray[np.uint8]
@@ -99,13 +99,13 @@ class ServedModel:
         now = datetime.now(UTC)
         ended = time.perf_counter()
         lines, answers = [], []
-        for index, computed in found.items():
+        ids = new_prediction_ids(len(found), now)
+        for prediction_id, (index, computed) in zip(ids, found.items(), strict=True):
             upload = uploads[index]
             kept = self._images.offer(
                 upload.content, upload.sha256, confidence=computed.confidence,
                 novelty=computed.novelty, shadow=upload.shadow_of is not None,
             )
-            prediction_id = new_prediction_id(now)
             body, line = self._writer.write(
                 prediction_id, now, computed, upload.route, sha256=upload.sha256,
                 latency_ms=(ended - upload.started) * 1000, caller=upload.caller,

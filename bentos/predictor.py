@@ -127,11 +127,12 @@ class Predictor:
 
     async def _answer(self, model: ServedModel, upload: Upload, size: int) -> Answered:
         try:
-            if upload.known is None and (
-                size > INLINE_PIXELS or len(upload.content) > INLINE_BYTES
-            ):
+            if upload.known is None:
                 model.batcher.check(ahead=self._decoding)
-                upload.pixels = await self._decode(model, upload.content)
+                if size > INLINE_PIXELS or len(upload.content) > INLINE_BYTES:
+                    upload.pixels = await self._decode(model, upload.content)
+                else:
+                    upload.pixels = decode_to(model.card, upload.content)
             return await model.batcher.submit(upload)
         except UndecodableImage as error:
             raise Problem(422, "undecodable-image", str(error)) from error

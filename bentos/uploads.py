@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from typing import Final
 
 from python_multipart.multipart import parse_options_header
@@ -15,6 +16,8 @@ from bentos.settings import ServiceSettings
 from mlops_assets.contracts.pixels import UndecodableImage, sniff_format
 
 MAX_PARTS: Final = 8
+
+Headers = Iterable[tuple[bytes, bytes]]
 
 
 async def read_body(request: Request, *, limit: int, timeout_s: float) -> bytes:
@@ -50,23 +53,61 @@ async def read_image(request: Request, settings: ServiceSettings) -> bytes:
     """Bytes of the uploaded image: multipart field ``image``, or a raw ``image/*`` body.
 
     Raises:
-        Problem: 400, 408, 413, 415 or 422; see ``read_body`` and ``check_image``.
+        Problem: 400, 408, 413, 415 or 422; see ``read_image_body``, ``image_of``, ``check_image``.
     """
-    kind, options = parse_options_header(request.headers.get("content-type"))
-    if kind != b"multipart/form-data" and not kind.startswith(b"image/"):
-        raise Problem(
-            415,
-            "unsupported-media-type",
-            "send multipart/form-data with a file field `image`, or the image itself as image/*",
-            headers={"accept-post": "multipart/form-data, image/*"},
-        )
-    content = await read_body(
-        request, limit=settings.max_body_bytes, timeout_s=settings.body_timeout
-    )
-    if kind == b"multipart/form-data":
-        content = _image_part(content, options.get(b"boundary", b""))
+    body = await read_image_body(request, settings)
+    content = image_of(request.headers.raw, body, settings)
     check_image(content, max_pixels=settings.max_pixels)
     return content
+
+
+async def read_image_body(request: Request, settings: ServiceSettings) -> bytes:
+    """The whole body, if it is of a type that may hold an image.
+
+    Raises:
+        Problem: 415 another type; see ``read_body``.
+    """
+    _boundary(request.headers.raw)
+    return await read_body(
+        request, limit=settings.max_body_bytes, timeout_s=settings.body_timeout)
+
+
+def image_of(headers: Headers, body: bytes, settings: ServiceSettings) -> bytes:
+    """The image in a whole body; what it holds is not looked at.
+
+    Raises:
+        Problem: 413 too large, 415 another type, 400 not one field `image`.
+    """
+    boundary = _boundary(headers)
+    if len(body) > settings.max_body_bytes:
+        raise _too_large(settings.max_body_bytes)
+    return body if boundary is None else _image_part(body, boundary)
+
+
+def _boundary(headers: Headers) -> bytes | None:
+    """The boundary of multipart/form-data, None of image/*.
+
+    Raises:
+        Problem: 415 another type, or none.
+    """
+    stated = b""
+    for name, value in headers:
+        if name == b"content-type":
+            stated = value
+            break
+    if stated.startswith(b"image/"):
+        return None
+    kind, options = parse_options_header(stated.decode("latin-1"))
+    if kind == b"multipart/form-data":
+        return options.get(b"boundary", b"")
+    if kind.startswith(b"image/"):
+        return None
+    raise Problem(
+        415,
+        "unsupported-media-type",
+        "send multipart/form-data with a file field `image`, or the image itself as image/*",
+        headers={"accept-post": "multipart/form-data, image/*"},
+    )
 
 
 def check_image(content: bytes, *, max_pixels: int) -> int:

@@ -101,5 +101,11 @@ class FeedbackRecord(BaseModel):
 
 def new_prediction_id(now: datetime | None = None) -> str:
     """A 32-character hex id, unique, sorting by creation time (milliseconds, then random)."""
+    return new_prediction_ids(1, now)[0]
+
+
+def new_prediction_ids(count: int, now: datetime | None = None) -> list[str]:
+    """``count`` ids of one moment, from one read of the system's random numbers."""
     moment = time.time() if now is None else now.astimezone(UTC).timestamp()
-    return f"{int(moment * 1000):012x}{secrets.token_hex(10)}"
+    prefix, random = f"{int(moment * 1000):012x}", secrets.token_hex(10 * count)
+    return [prefix + random[start : start + 20] for start in range(0, len(random), 20)]
