@@ -15,7 +15,7 @@ PACKAGES := mlops_assets resources sensors bentos deploy
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(VENV)/chromium:$(PATH)
 
 .PHONY: help setup demo up down status data test lint type fmt bench bench-serve bench-train bench-data bench-orchestration \
-	lock chromium clean
+	bench-backends lock chromium clean
 
 help: ## List the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
@@ -72,7 +72,7 @@ type: $(DEV) ## Static types
 fmt: $(DEV) ## Mend what the linter can mend
 	$(BIN)/ruff check --fix
 
-bench: bench-serve bench-train bench-data bench-orchestration ## Every benchmark
+bench: bench-serve bench-train bench-data bench-orchestration bench-backends ## Every benchmark
 
 bench-serve: $(DEV) ## The service against its peers, which install in environments of their own
 	$(BIN)/python -m benchmarks.serving
@@ -86,11 +86,14 @@ bench-data: data ## Data reading speed
 bench-orchestration: $(STAMP) ## What Dagster costs a step
 	$(BIN)/python -m benchmarks.orchestration
 
+bench-backends: $(DEV) ## Backends that run one exported model
+	$(BIN)/python -m benchmarks.backends
+
 lock: $(BOOT)/bin/uv ## Resolve the dependencies anew
 	$(BOOT)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url -p 3.11 \
 		pyproject.toml -o requirements.lock
 	$(BOOT)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url -p 3.11 \
-		--extra dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+		--extra dev --extra openvino -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 chromium: $(VENV)/bin/python ## A browser for the tests of pages
 	@deploy/chromium.sh $(VENV)/chromium

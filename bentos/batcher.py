@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Final, Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -35,6 +36,18 @@ class _Waiting(Generic[Item, Result]):
         self.item = item
         self.answer = answer
         self.deadline = deadline
+
+
+class _Job(Generic[Item, Result]):
+    __slots__ = ("done", "items", "loop")
+
+    def __init__(
+        self, items: list[Item], done: asyncio.Future[list[Result | Exception]],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self.items = items
+        self.done = done
+        self.loop = loop
 
 
 class Batcher(Generic[Item, Result]):
@@ -75,8 +88,12 @@ class Batcher(Generic[Item, Result]):
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._oldest: deque[_Waiting[Item, Result]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
-        self._threads = ThreadPoolExecutor(max_workers=lanes, thread_name_prefix="batch")
         self._lanes: Final = lanes
+        self._jobs: SimpleQueue[_Job[Item, Result] | None] = SimpleQueue()
+        self._threads = [threading.Thread(target=self._lane, name=f"batch-{number}", daemon=True)
+                         for number in range(lanes)]
+        for thread in self._threads:
+            thread.start()
         self._running: set[asyncio.Task[None]] = set()
         self._computing = 0
         self._busy = 0
@@ -163,7 +180,10 @@ class Batcher(Generic[Item, Result]):
             await asyncio.wait(self._running)
         if self._sweep is not None:
             self._sweep.cancel()
-        self._threads.shutdown(wait=True)
+        for _ in self._threads:
+            self._jobs.put(None)
+        for thread in self._threads:
+            thread.join()
 
     async def _drain(self) -> None:
         try:
@@ -211,7 +231,9 @@ class Batcher(Generic[Item, Result]):
         started = loop.time()
         self._computing, self._busy = self._computing + len(batch), self._busy + 1
         items = [entry.item for entry in batch]
-        outcomes = await loop.run_in_executor(self._threads, self._outcomes, items)
+        job = _Job[Item, Result](items, loop.create_future(), loop)
+        self._jobs.put(job)
+        outcomes = await job.done
         seconds = loop.time() - started
         self._level = len(self._queue) + self._computing
         self._computing, self._busy = self._computing - len(batch), self._busy - 1
@@ -227,6 +249,12 @@ class Batcher(Generic[Item, Result]):
             else:
                 entry.answer.set_result(outcome)
         self._on_batch(len(batch), seconds)
+
+    def _lane(self) -> None:
+        """Body of a thread. `concurrent.futures` would cost a lone item more than its decoding."""
+        while (job := self._jobs.get()) is not None:
+            outcomes = self._outcomes(job.items)
+            job.loop.call_soon_threadsafe(job.done.set_result, outcomes)
 
     def _outcomes(self, items: list[Item]) -> list[Result | Exception]:
         try:

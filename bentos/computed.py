@@ -42,7 +42,7 @@ class Novelty:
     It is divided by its own 99.9 % quantile over held-out images, so 1.0 is the border.
     """
 
-    center: Floats
+    offset: Floats
     rotation: Floats
     limit: float
 
@@ -63,13 +63,13 @@ class Novelty:
         distances = ((projected / scale) ** 2).sum(axis=1)
         rotation = (components.T / scale).astype(np.float32)
         limit = float(np.quantile(distances, NOVEL_QUANTILE))
-        return Novelty(center.astype(np.float32), rotation, limit)
+        return Novelty(center.astype(np.float32) @ rotation, rotation, limit)
 
     def measure(self, embeddings: Floats) -> NDArray[np.float64]:
         """One value an embedding ``[N, E]``; above 1 the image is unlike the reference."""
-        standard = (embeddings - self.center) @ self.rotation
-        squares: NDArray[np.float64] = np.einsum("nc,nc->n", standard, standard, dtype=np.float64)
-        return squares / self.limit
+        standard = (embeddings @ self.rotation - self.offset).astype(np.float64)
+        distances: NDArray[np.float64] = np.square(standard).sum(axis=1) / self.limit
+        return distances
 
 
 def pack_embedding(row: Floats) -> str:

@@ -60,10 +60,10 @@ class Explaining:
     def _work(
         self, model: ServedModel, content: bytes, target: str | None, method: Method, form: str
     ) -> bytes:
-        explainer = self._explainers.get(model.card.program_sha256)
+        explainer = self._explainers.get(model.card.computation)
         if explainer is None:
             explainer = Explainer(model.runtime.folder, model.card, model.runtime.predict)
-            self._explainers = {model.card.program_sha256: explainer}
+            self._explainers = {model.card.computation: explainer}
         pixels = decode_to(model.card, content)
         probabilities, _ = model.runtime.predict(pixels[None])
         classes = model.card.classes

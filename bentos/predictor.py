@@ -85,7 +85,7 @@ class Predictor:
             Problem: 404 neither a slot nor BentoML's store has it.
         """
         for model in self.slots.models():
-            if model.card.version == version:
+            if (model.bento_tag, model.card.version) == (bento_tag, version):
                 return model.card
         try:
             card = read_card(bento_model_dir(bento_tag))
@@ -111,7 +111,7 @@ class Predictor:
         model = table.models[route.slot]
         sha256 = sha256_bytes(content)
         upload = Upload(content, sha256, started, route, caller, source=source)
-        program = model.card.program_sha256
+        program = model.card.computation
         upload.known = self._cache.get(sha256, program)
         if upload.known is None and self._cache.shared:
             upload.known = await self._cache.fetch(sha256, program)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from bentos.cpus import cpu_quota
-from bentos.sessions import ModelRefused, fastest, open_session, warm
+from bentos.sessions import ModelRefused, fastest, open_engine, open_session, warm
 from mlops_assets.contracts.model_card import (
     BATCHED_FILE,
     CARD_FILE,
@@ -20,7 +20,6 @@ from mlops_assets.contracts.model_card import (
 )
 from mlops_assets.provenance.hashing import sha256_file
 
-GOLDEN_TOLERANCE: Final = 1e-3
 RUN_FILES: Final = (PROGRAM_FILE, BATCHED_FILE)
 # More images than this keep all cores busy without spinning.
 MAX_LONE: Final = 4
@@ -66,13 +65,13 @@ class Runtime:
         self.card: Final = read_card(folder)
         self.folder: Final = folder
         self.threads: Final = threads or cpu_quota()
-        plain = open_session(folder / PROGRAM_FILE, self.threads)
+        plain = open_engine(self.card, folder / PROGRAM_FILE, self.threads)
         self._forms: Final = [plain]
         if self.card.batched_sha256 is not None:
             self._forms.append(open_session(folder / BATCHED_FILE, self.threads))
         self._lone = plain
         if lone_threads > 1:
-            self._lone = open_session(folder / PROGRAM_FILE, lone_threads, spin=True)
+            self._lone = open_engine(self.card, folder / PROGRAM_FILE, lone_threads, spin=True)
         self.golden_error: Final = max(
             self.check_golden(folder, session) for session in {*self._forms, self._lone})
         self._fastest: Final = fastest(self._forms, self.card.pixels.shape)
@@ -123,7 +122,7 @@ class Runtime:
         """Largest difference between what a session gives and the probabilities recorded at export.
 
         Raises:
-            ModelRefused: no golden file, or a difference of ``GOLDEN_TOLERANCE`` or more.
+            ModelRefused: no golden file, or a difference of the card's tolerance or more.
         """
         path = folder / GOLDEN_FILE
         try:
@@ -133,9 +132,9 @@ class Runtime:
             worst = float(np.abs(found - expected).max())
         except (OSError, KeyError, ValueError) as error:
             raise ModelRefused(f"golden check of {path} can not run: {error}") from error
-        if not worst < GOLDEN_TOLERANCE:
+        if not worst < self.card.golden_tolerance:
             raise ModelRefused(
                 f"golden check of {path} failed: probabilities differ by {worst:.3g}, "
-                f"allowed is less than {GOLDEN_TOLERANCE:g}"
+                f"allowed is less than {self.card.golden_tolerance:g}"
             )
         return worst

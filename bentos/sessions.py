@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Sequence
@@ -11,8 +12,11 @@ from typing import Any, Final
 import numpy as np
 import onnxruntime
 
+from bentos.openvino_session import INSTALL, OpenVinoSession, is_installed
 from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.contracts.model_card import ModelCard
 
+logger = logging.getLogger("bentos.sessions")
 BATCHES: Final = (1, 2, 4, 8, 16, 32)
 ROUNDS: Final = 5
 
@@ -39,6 +43,29 @@ def open_session(program: Path, threads: int, *, spin: bool = False) -> Any:
             str(program), sess_options=options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:
+        raise ModelRefused(f"{program} does not load: {error}") from error
+
+
+def open_engine(card: ModelCard, program: Path, threads: int, *, spin: bool = False) -> Any:
+    """A session of the engine and the precision that the card states; as ``open_session``.
+
+    Where OpenVINO is missing ONNX Runtime computes the same program. It has no bf16, so a model
+    of that precision is refused.
+
+    Raises:
+        ModelRefused: see ``open_session``; or bf16 without OpenVINO.
+    """
+    if card.engine == "onnxruntime":
+        return open_session(program, threads, spin=spin)
+    if not is_installed():
+        if card.precision == "bf16":
+            raise ModelRefused(f"{program} is to run in bf16, which needs OpenVINO: {INSTALL}")
+        logger.warning("OpenVINO was picked for %s but is not installed (%s): ONNX Runtime runs it",
+                       card.version, INSTALL)
+        return open_session(program, threads, spin=spin)
+    try:
+        return OpenVinoSession(program, threads, card.precision)
+    except RuntimeError as error:
         raise ModelRefused(f"{program} does not load: {error}") from error
 
 

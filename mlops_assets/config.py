@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from mlops_assets.contracts.backends import BackendName
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.pixels import PixelSpec
 
@@ -142,9 +143,22 @@ class ScoringSettings(Section):
     threads: int = Field(0, ge=0, description="0: every core this process may use")
 
 
-class ReleaseSettings(Section):
-    """Names under which models are registered and served."""
+class ExportSettings(Section):
+    """Forms of the exported program, and the backends that a release compares."""
 
+    backends: tuple[BackendName, ...] = (
+        "onnxruntime", "onnxruntime-batched", "onnxruntime-int8", "openvino", "openvino-bf16",
+        "openvino-int8", "torch", "aotinductor", "onnxruntime-cuda", "onnxruntime-tensorrt",
+    )
+    int8: bool = True
+    calibration_rows: int = Field(512, ge=32)
+    measure_seconds: float = Field(10.0, gt=0, description="of timing, all backends together")
+
+
+class ReleaseSettings(Section):
+    """Names under which models are registered and served, and what may run them."""
+
+    precision: Literal["exact", "reduced"] = "exact"
     model_name: str = Field("classifier", pattern=r"^[a-z0-9][a-z0-9-]*$")
     experiment: str = "mlops-assets"
 
@@ -179,6 +193,7 @@ class Settings(BaseSettings):
     gate: GateSettings = GateSettings()
     drift: DriftSettings = DriftSettings()
     scoring: ScoringSettings = ScoringSettings()
+    export: ExportSettings = ExportSettings()
     release: ReleaseSettings = ReleaseSettings()
     platform: PlatformSettings = PlatformSettings()
 

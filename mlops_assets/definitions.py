@@ -26,7 +26,7 @@ retrain = dg.define_asset_job(
     JOB_NAME,
     selection=dg.AssetSelection.assets(
         "dataset", "training_shards", "feature_statistics", "trained_model", "model_evaluation",
-        "exported_model", "registered_model", "model_bento", "rollout",
+        "exported_model", "registered_model", "backend_comparison", "model_bento", "rollout",
     ),
     description="From all good batches to a candidate that must pass the gate.",
 )

@@ -25,6 +25,7 @@ DIGITS_SETTINGS = {
     "TRAINING__DEVICE": "cpu",
     "TRAINING__THREADS": "1",
     "GATE__MIN_SLICE_ROWS": "5",
+    "EXPORT__MEASURE_SECONDS": "0.3",
     "VALIDATION__MAX_QUARANTINED_SHARE": "0.2",
 }
 BATCH_GROUPS = ("raw", "validated", "features", "models", "releases")

@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 
 from mlops_assets.cli import main
 from mlops_assets.config import DatasetSettings, SplitShares, ValidationSettings
-from mlops_assets.contracts.model_card import CARD_FILE, ModelCard
+from mlops_assets.contracts.model_card import CARD_FILE, INT8_FILE, ModelCard
 from mlops_assets.contracts.pixels import PixelSpec
 from mlops_assets.contracts.prediction import (
     Answer,
@@ -40,6 +40,7 @@ from tests.small_store import Build, Home, filler
 
 BATCH = "initial"
 LIMITS = ValidationSettings(near_duplicate_rms=0.0)
+QUANTIZED = b"another form of the program"
 NOW = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
 
 
@@ -102,6 +103,7 @@ class SmallPlatform(Home):
     def _export(self, work: Workspace) -> None:
         work.out("exported_model").rmdir()
         write_model_dir(work.folder / "exported_model")
+        (work.folder / "exported_model" / INT8_FILE).write_bytes(QUANTIZED)
 
     def _register(self, work: Workspace) -> None:
         facts = {"name": "classifier", "registry_version": "1"}

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.files import BENTO_FILE, REGISTRATION_FILE
-from mlops_assets.contracts.model_card import PROGRAM_FILE
+from mlops_assets.contracts.model_card import INT8_FILE, PROGRAM_FILE
 from mlops_assets.contracts.prediction import PredictionRecord
 from mlops_assets.lineage.graph import Artifact, Graph
 from resources.journal import find, journal_folder
@@ -40,6 +40,12 @@ class Subject:
 def program_of(graph: Graph, exported: Artifact) -> str:
     """SHA-256 of the program in an ``exported_model``."""
     return graph.records[exported][0].files.get(PROGRAM_FILE, "")
+
+
+def programs_of(graph: Graph, exported: Artifact) -> list[str]:
+    """SHA-256 of each program in an ``exported_model`` that may answer."""
+    files = graph.records[exported][0].files
+    return [files[name] for name in (PROGRAM_FILE, INT8_FILE) if name in files]
 
 
 def read_facts(graph: Graph, artifact: Artifact, name: str) -> dict[str, Any]:
@@ -75,7 +81,7 @@ def bento_of_tag(graph: Graph, tag: str) -> Artifact | None:
 def exported_model(graph: Graph, program_sha256: str) -> Artifact | None:
     """The latest ``exported_model`` with this program."""
     for exported in reversed(graph.of("exported_model")):
-        if program_of(graph, exported) == program_sha256:
+        if program_sha256 in programs_of(graph, exported):
             return exported
     return None
 
@@ -102,8 +108,8 @@ def resolve(home: Path, graph: Graph, text: str) -> Subject:
         Subject("model" if each.asset == "exported_model" else "artifact", each.version, each)
         for each in graph.records if each.version.startswith(lower)
     ] + [
-        Subject("model", program_of(graph, each), each)
-        for each in graph.of("exported_model")[::-1] if program_of(graph, each).startswith(lower)
+        Subject("model", program, each) for each in graph.of("exported_model")[::-1]
+        for program in programs_of(graph, each) if program.startswith(lower)
     ]
     if record := find(journal_folder(home), lower):
         exported = exported_model(graph, record.answer.model.sha256)

@@ -116,11 +116,12 @@ def exported_model(context: dg.AssetExecutionContext, platform: Platform) -> Res
     """Export and compare with eager."""
     settings = platform.settings
     pixels, release, threads = settings.dataset.pixels, settings.release, settings.training.threads
+    rows = settings.export.calibration_rows if settings.export.int8 else None
     step = Step(
         "models", ("exported_model",),
         inputs={"trained_model": "one", "training_shards": "one", "model_evaluation": "one"},
         config={"pixels": pixels.model_dump(mode="json"), "name": release.model_name,
-                "max_parity_error": settings.gate.max_parity_error},
+                "max_parity_error": settings.gate.max_parity_error, "calibration_rows": rows},
         threads=threads,
     )
 
@@ -130,6 +131,7 @@ def exported_model(context: dg.AssetExecutionContext, platform: Platform) -> Res
         build_export(
             pixels, release.model_name, settings.gate.max_parity_error, make_origin(work),
             read_scores(work.read("model_evaluation")), work, threads=threads,
+            calibration_rows=rows,
         )
 
     yield from materialize(context, platform, step, build)

@@ -13,6 +13,7 @@ from mlops_assets.contracts.model_card import (
     CARD_FILE,
     EXPLAIN_FILE,
     GOLDEN_FILE,
+    INT8_FILE,
     PROGRAM_FILE,
     REFERENCE_FILE,
     ModelCard,
@@ -27,6 +28,7 @@ from mlops_assets.features.statistics import (
     pixel_moments,
     principal_components,
 )
+from mlops_assets.models.backends.quantize import write_int8
 from mlops_assets.models.explanation import export_explanation
 from mlops_assets.models.network import ImageNetwork, load_network, read_spec
 from mlops_assets.models.onnx_file import OPSET, write_batched, write_onnx
@@ -62,9 +64,12 @@ def export_program(network: ImageNetwork, pixels: PixelSpec, path: Path) -> None
 
 def build_export(
     pixels: PixelSpec, name: str, max_parity_error: float, origin: ModelOrigin,
-    metrics: dict[str, float], work: Workspace, *, threads: int,
+    metrics: dict[str, float], work: Workspace, *, threads: int, calibration_rows: int | None,
 ) -> None:
-    """Fill ``exported_model``: programs, card, golden answers and the reference for drift."""
+    """Fill ``exported_model``: programs, card, golden answers and the reference for drift.
+
+    ``calibration_rows`` training images set the ranges of a quantized program; None: no such.
+    """
     shards, trained = work.read("training_shards"), work.read("trained_model")
     test = read_shard(shards, "test")
     out, summary = work.out("exported_model"), work.summary("exported_model")
@@ -79,6 +84,10 @@ def build_export(
     if rewritten:
         forms.append(run_program(out, images, threads=threads, program=BATCHED_FILE))
     error = max(float(np.abs(eager[0] - form[0]).max()) for form in forms)
+    quantized = 0
+    if calibration_rows is not None:
+        quantized = write_int8(out / PROGRAM_FILE, out / INT8_FILE,
+                               read_shard(shards, "train").images, rows=calibration_rows)
     np.savez(out / GOLDEN_FILE, images=images[:GOLDEN_ROWS],
              probabilities=program[0][:GOLDEN_ROWS])
     _write_reference(out, images, program, len(read_classes(shards)))
@@ -90,6 +99,7 @@ def build_export(
         name=name, version=digest, architecture=spec.model, classes=spec.classes, pixels=pixels,
         embedding_size=program[1].shape[1], program_sha256=digest, max_parity_error=error,
         batched_sha256=sha256_file(out / BATCHED_FILE) if rewritten else None,
+        int8_sha256=None if calibration_rows is None else sha256_file(out / INT8_FILE),
         explain=explanation.explain,
         explain_sha256=sha256_file(out / EXPLAIN_FILE) if explained else None,
         metrics=metrics, origin=origin,
@@ -98,6 +108,7 @@ def build_export(
     summary.values |= {"program_sha256": digest, "max_parity_error": error,
                        "program_bytes": (out / PROGRAM_FILE).stat().st_size,
                        "parity_rows": len(images), "convolutions_rewritten": rewritten,
+                       "operations_quantized": quantized,
                        "opset": OPSET, **explanation.facts()}
     agree = float((eager[0].argmax(1) == program[0].argmax(1)).mean())
     summary.check(

@@ -145,3 +145,34 @@ def judge(
         return GateReport("inconclusive", reason, report)
     return GateReport("promote", f"better overall by {overall.difference:+.4f}, and not worse on "
                       f"any of {len(parts)} slices", report)
+
+
+def judge_replacement(
+    replacement: NDArray[np.bool_], original: NDArray[np.bool_],
+    slices: Mapping[str, NDArray[np.bool_]], settings: GateSettings,
+) -> GateReport:
+    """Decide on another way to compute the same model, such as a quantized program.
+
+    It need not be better, as it brings another gain: it is promoted when it is ``not worse`` or
+    ``better`` overall and on every slice, by the margins of ``judge``.
+
+    Args:
+        replacement: ``[N]`` bool, rows that it gets right.
+        original: the same of the program that it would replace.
+        slices: name to ``[N]`` bool, the rows of each slice.
+        settings: levels, margin and least rows.
+    """
+    report = [compare_slice(OVERALL, replacement, original, settings)] + [
+        compare_slice(name, replacement[mask], original[mask], settings)
+        for name, mask in slices.items() if mask.any()
+    ]
+    overall = report[0]
+    cost = (f"accuracy {overall.difference:+.4f} ({overall.lower:+.4f} to {overall.upper:+.4f}) "
+            f"over {overall.rows} rows")
+    worse = [part.slice for part in report if part.verdict == "worse"]
+    unclear = [part.slice for part in report if part.verdict == "inconclusive"]
+    if worse:
+        return GateReport("reject", f"{cost}; worse on {', '.join(worse)}", report)
+    if unclear:
+        return GateReport("inconclusive", f"{cost}; can not say on {', '.join(unclear)}", report)
+    return GateReport("promote", f"{cost}; not worse on any of {len(report) - 1} slices", report)

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterator
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 
+from bentos.cpus import cpu_quota
+from bentos.openvino_session import is_installed
+from mlops_assets.contracts.backends import read_pick
 from mlops_assets.present import MODEL_OWNER, ON_NEW_BYTES, PLATFORM_OWNER, check, materialize
 from mlops_assets.releases.bento import build_bento
 from mlops_assets.releases.build import (
@@ -19,19 +22,60 @@ from mlops_assets.releases.rollout import release
 from mlops_assets.releases.serving import change
 from resources.mlflow import Tracking
 from resources.platform import Platform
-from resources.steps import Step, StepResult, find_ancestors
+from resources.steps import Step, StepResult, Workspace
+
+MADE_FROM: Final = ("trained_model", "training_shards", "model_evaluation")
 
 Results = Iterator[dg.MaterializeResult[Any]]
 
 
 @dg.asset(
     group_name="releases",
-    deps=["exported_model", "registered_model"],
+    deps=["exported_model", "trained_model", "training_shards", "model_evaluation"],
+    kinds={"onnx", "openvino", "torch"},
+    owners=[MODEL_OWNER],
+    automation_condition=ON_NEW_BYTES,
+    description=(
+        "Ways to run the exported model, measured on this host: parity with torch eager, speed, "
+        "size, and the accuracy that reduced precision costs. The fastest that may serve is picked."
+    ),
+    check_specs=[
+        check("backend_comparison", "answers_as_torch", "What is picked answers as it may.")],
+)
+def backend_comparison(context: dg.AssetExecutionContext, platform: Platform) -> Results:
+    """Measure backends over what the exported model was made from."""
+    settings, store = platform.settings, platform.store
+    exported = store.pin("exported_model")
+    parents = {ref.asset: ref for ref in store.verify(exported).inputs}
+    step = Step(
+        "releases", ("backend_comparison",),
+        pinned={"exported_model": exported, **{
+            asset: parents[asset] for asset in MADE_FROM}},
+        config={"export": settings.export.model_dump(mode="json"),
+                "gate": settings.gate.model_dump(mode="json"),
+                "precision": settings.release.precision,
+                "openvino": is_installed()},
+        threads=cpu_quota(), packs=("bentos/sessions.py", "bentos/openvino_session.py"),
+    )
+
+    def build(work: Workspace) -> None:
+        from mlops_assets.models.backends.compare import build_comparison
+
+        build_comparison(settings.export, settings.gate, settings.release.precision, work,
+                         threads=cpu_quota())
+
+    yield from materialize(context, platform, step, build)
+
+
+@dg.asset(
+    group_name="releases",
+    deps=["exported_model", "registered_model", "backend_comparison"],
     kinds={"bentoml"},
     owners=[MODEL_OWNER],
     automation_condition=ON_NEW_BYTES,
     description=(
-        "The model and its service as one Bento: `bentoml serve <tag>` answers `/v1/predict`, "
+        "The model, the backend that was picked for it, and the service as one Bento: "
+        "`bentoml serve <tag>` answers `/v1/predict`, "
         "`bentoml containerize <tag>` makes the image."
     ),
     check_specs=[check("model_bento", "holds_the_model", "The program inside is the exported.")],
@@ -39,15 +83,17 @@ Results = Iterator[dg.MaterializeResult[Any]]
 def model_bento(context: dg.AssetExecutionContext, platform: Platform) -> Results:
     """Build the bento, or see that it is still there."""
     step = Step("releases", ("model_bento",),
-                inputs={"exported_model": "one", "registered_model": "one"},
+                inputs={"exported_model": "one", "registered_model": "one",
+                        "backend_comparison": "one"},
                 packs=("bentos", "resources/journal.py", "resources/durable.py"))
 
     def ensure(result: StepResult) -> None:
         if bento_is_whole(platform.store.path(result.ref), platform.root):
             return
-        (exported,) = find_ancestors(platform.store, "exported_model", [result.ref])
-        build_bento(platform.store.path(exported), bentoml_home=bento_home(platform.root),
-                    project_root=platform.project_root)
+        made_from = {ref.asset: platform.store.path(ref) for ref in result.record.inputs}
+        build_bento(made_from["exported_model"], bentoml_home=bento_home(platform.root),
+                    project_root=platform.project_root,
+                    pick=read_pick(made_from["backend_comparison"]))
 
     yield from materialize(
         context, platform, step,

@@ -17,14 +17,16 @@ from typing import Final
 
 import yaml
 
+from mlops_assets.contracts.backends import Pick
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.model_card import (
     CARD_FILE,
     GOLDEN_FILE,
+    PROGRAM_FILE,
     REFERENCE_FILE,
     ModelCard,
 )
-from mlops_assets.provenance.hashing import sha256_file
+from mlops_assets.provenance.hashing import canonical_json, sha256_file
 from mlops_assets.releases.requirements import serving_requirements
 from resources.durable import sync_tree, write_bytes
 
@@ -40,7 +42,10 @@ SOURCES: Final = (
     "resources/journal.py",
     "resources/platform_db.py",
 )
-MODEL_FILES: Final = (CARD_FILE, REFERENCE_FILE, GOLDEN_FILE)
+MODEL_FILES: Final = (REFERENCE_FILE, GOLDEN_FILE)
+# What a bento runs where nothing was compared: the exact program.
+EXACT: Final = Pick(
+    backend="onnxruntime", engine="onnxruntime", precision="fp32", program=PROGRAM_FILE)
 VOLATILE: Final = frozenset({"bento.yaml"})
 PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 VERSION_LENGTH: Final = 16
@@ -64,8 +69,13 @@ class BuiltBento:
     files: dict[str, str]
 
 
-def build_bento(model_dir: Path, *, bentoml_home: Path, project_root: Path) -> BuiltBento:
+def build_bento(
+    model_dir: Path, *, bentoml_home: Path, project_root: Path, pick: Pick = EXACT
+) -> BuiltBento:
     """Build ``<card name>:<first 16 hex of the model version>`` into ``bentoml_home``.
+
+    Reduced precision answers otherwise, so its bento has a tag of its own, which ends in the
+    precision: it takes a slot as another model does.
 
     A bento of that tag with the same files stays as it is; one with other files (the service's
     code changed) is replaced.
@@ -76,6 +86,8 @@ def build_bento(model_dir: Path, *, bentoml_home: Path, project_root: Path) -> B
     """
     card = _read_card(model_dir)
     version = card.version[:VERSION_LENGTH]
+    if pick.precision != "fp32":
+        version = f"{version}-{pick.precision}"
     tag = f"{card.name}:{version}"
     place = bentoml_home / "bentos" / card.name / version
     bentoml_home.mkdir(parents=True, exist_ok=True)
@@ -84,7 +96,7 @@ def build_bento(model_dir: Path, *, bentoml_home: Path, project_root: Path) -> B
         tempfile.TemporaryDirectory(prefix="bento-stage-") as stage,
         tempfile.TemporaryDirectory(prefix=".build-", dir=bentoml_home) as home,
     ):
-        _stage(Path(stage), model_dir, project_root, card)
+        _stage(Path(stage), model_dir, project_root, card, pick)
         _run_build(Path(stage), Path(home), version)
         built = Path(home) / "bentos" / card.name / version
         files = list_files(built)
@@ -132,12 +144,18 @@ def _read_card(model_dir: Path) -> ModelCard:
     return card
 
 
-def model_files(card: ModelCard) -> tuple[str, ...]:
-    """Names of the files of a model folder that a service needs."""
-    return (*MODEL_FILES, *card.programs)
+def model_files(card: ModelCard, pick: Pick = EXACT) -> dict[str, str]:
+    """Name in a service's model folder to name in an exported model, of the files it needs.
+
+    All but the card, which is written anew; the program that runs is always ``model.onnx``.
+    """
+    names = (*MODEL_FILES, *card.as_served(pick).programs)
+    return {name: name for name in names} | {PROGRAM_FILE: pick.program}
 
 
-def _stage(stage: Path, model_dir: Path, project_root: Path, card: ModelCard) -> None:
+def _stage(
+    stage: Path, model_dir: Path, project_root: Path, card: ModelCard, pick: Pick
+) -> None:
     for name in SOURCES:
         source, target = project_root / name, stage / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -146,16 +164,20 @@ def _stage(stage: Path, model_dir: Path, project_root: Path, card: ModelCard) ->
         else:
             shutil.copyfile(source, target)
     (stage / "model").mkdir()
-    for name in model_files(card):
-        shutil.copyfile(model_dir / name, stage / "model" / name)
+    for name, origin in model_files(card, pick).items():
+        shutil.copyfile(model_dir / origin, stage / "model" / name)
+    served = card.as_served(pick)
+    (stage / "model" / CARD_FILE).write_bytes(canonical_json(served.model_dump(mode="json")))
     options = {
         "service": SERVICE,
         "name": card.name,
         "description": f"# {card.name}\n\n{card.architecture}, model version `{card.version}`.\n",
-        "labels": {"model-version": card.version, "program-sha256": card.program_sha256},
+        "labels": {"model-version": card.version, "program-sha256": served.program_sha256,
+                   "backend": pick.backend, "precision": pick.precision},
         "include": ["bentos/", "mlops_assets/", "resources/", "model/"],
         "python": {
-            "packages": serving_requirements(project_root / "requirements.lock"),
+            "packages": [*serving_requirements(project_root / "requirements.lock"),
+                         *pick.requirements],
             "lock_packages": False,
         },
         "docker": {"distro": "debian", "python_version": PYTHON},

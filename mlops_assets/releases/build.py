@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from mlops_assets.contracts.backends import read_pick
 from mlops_assets.contracts.files import BENTO_FILE
 from mlops_assets.contracts.model_card import read_card
 from mlops_assets.contracts.rollout import RolloutState
@@ -23,15 +24,16 @@ def bento_home(home: Path) -> Path:
 
 def build_model_bento(work: Workspace, home: Path, project_root: Path) -> None:
     """Build the bento of the exported model; the artifact lists its files and their hashes."""
-    folder = work.read("exported_model")
-    built = build_bento(folder, bentoml_home=bento_home(home), project_root=project_root)
-    card = read_card(folder)
+    folder, pick = work.read("exported_model"), read_pick(work.read("backend_comparison"))
+    built = build_bento(folder, bentoml_home=bento_home(home), project_root=project_root, pick=pick)
+    card = read_card(folder).as_served(pick)
     out, summary = work.out("model_bento"), work.summary("model_bento")
     facts = {"tag": built.tag, "model_version": card.version, "files": built.files}
     (out / BENTO_FILE).write_bytes(canonical_json(facts))
     container = read_container_file(built.path)
     (out / CONTAINER_FILE).write_text(container)
     summary.values |= {"bento_tag": built.tag, "model_version": card.version,
+                       "backend": pick.backend, "precision": pick.precision,
                        "files": len(built.files)}
     summary.check("holds_the_model", passed=built.files.get("src/model/model.onnx") ==
                   card.program_sha256, description="the bento's program is the exported one")

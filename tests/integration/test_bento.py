@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.contracts.model_card import EXPLAIN_FILE, PROGRAM_FILE, ModelCard
+from mlops_assets.contracts.backends import Pick
+from mlops_assets.contracts.model_card import (
+    CARD_FILE,
+    EXPLAIN_FILE,
+    INT8_FILE,
+    PROGRAM_FILE,
+    ModelCard,
+    read_card,
+)
+from mlops_assets.provenance.hashing import sha256_file
 from mlops_assets.releases.bento import (
     BentoBuildFailed,
     BuiltBento,
@@ -92,6 +101,29 @@ def test_building_again_keeps_an_equal_bento_and_replaces_another(
     assert list_files(older) == bento.files
     assert [path.name for path in other.iterdir()] == ["bentos"]
     assert (older.parent / "latest").read_text() == older.name
+
+
+def test_a_quantized_bento_has_a_tag_of_its_own_and_names_its_own_program(
+    folder: Path, card: ModelCard, bento: BuiltBento
+) -> None:
+    model = folder / "int8"
+    shutil.copytree(folder / "model", model)
+    write_model_dir(folder / "quantized", seed=1)
+    shutil.copyfile(folder / "quantized" / PROGRAM_FILE, model / INT8_FILE)
+    sha256 = sha256_file(model / INT8_FILE)
+    named = card.model_copy(update={"int8_sha256": sha256})
+    (model / CARD_FILE).write_text(named.model_dump_json())
+    pick = Pick(backend="openvino-int8", engine="openvino", precision="int8", program=INT8_FILE,
+                golden_tolerance=0.05, requirements=("openvino==1.2.3",))
+    built = build_bento(model, bentoml_home=folder / ".home", project_root=ROOT, pick=pick)
+    assert built.tag == f"{bento.tag}-int8"
+    assert bento.path.is_dir()
+    assert built.files["src/model/model.onnx"] == sha256
+    assert not {"src/model/int8.onnx", "src/model/explain.onnx"} & built.files.keys()
+    served = read_card(built.path / "src" / "model")
+    assert (served.precision, served.engine, served.program_sha256) == ("int8", "openvino", sha256)
+    assert (served.version, served.explain) == (card.version, "occlusion")
+    assert "openvino==1.2.3" in (built.path / "env/python/requirements.txt").read_text()
 
 
 def test_a_model_that_explains_nothing_ships_without_that_program(tmp_path: Path) -> None:

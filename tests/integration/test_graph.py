@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,9 @@ import dagster as dg
 import pytest
 
 from deploy.serve import read_champion
-from mlops_assets.contracts.model_card import CARD_FILE, EXPLAIN_FILE, ModelCard
+from mlops_assets.config import load_settings
+from mlops_assets.contracts.backends import BACKENDS_FILE, read_pick
+from mlops_assets.contracts.model_card import CARD_FILE, EXPLAIN_FILE, ModelCard, read_card
 from mlops_assets.contracts.prediction import FeedbackRecord
 from mlops_assets.provenance.hashing import sha256_file
 from mlops_assets.provenance.record import InputRef
@@ -62,6 +65,28 @@ def test_data_version_is_the_hash_in_the_store(graph: Graph) -> None:
 
 def test_model_learns_digits(graph: Graph) -> None:
     assert graph.value("model_evaluation", "accuracy") > 0.9
+
+
+def test_the_release_picks_a_backend_by_measurement_and_says_why(graph: Graph) -> None:
+    folder = graph.store.path(graph.store.pin("backend_comparison"))
+    pick, told = read_pick(folder), json.loads((folder / BACKENDS_FILE).read_bytes())
+    found = {each["name"]: each for each in told["backends"]}
+    assert list(found) == list(load_settings("demo").export.backends)
+    assert pick.precision == "fp32"
+    assert found[pick.backend]["verdict"] == "picked"
+    assert found[pick.backend]["error"] < 1e-4
+    serving = [each for each in found.values()
+               if each["speed"] and each["engine"] and each["precision"] == "fp32"]
+    best = max(each["speed"]["images_per_second"] for each in serving)
+    assert found[pick.backend]["speed"]["images_per_second"] >= 0.95 * best
+    assert found["onnxruntime-int8"]["gate"]["slices"][0]["slice"] == "overall"
+    assert "int8 is not allowed" in found["onnxruntime-int8"]["verdict"]
+    assert graph.value("backend_comparison", "reason").startswith(f"picked: {pick.backend} because")
+    rows = graph.value("backend_comparison", "backends").records
+    assert [row.data["backend"] for row in rows] == list(found)
+    home, _, version = graph.value("model_bento", "bento_tag").partition(":")
+    card = read_card(graph.home / "bentoml" / "bentos" / home / version / "src" / "model")
+    assert (card.engine, card.precision) == (pick.engine, pick.precision)
 
 
 def test_pictures_are_in_the_materializations(graph: Graph) -> None:

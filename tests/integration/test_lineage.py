@@ -14,7 +14,7 @@ from mlops_assets.lineage.graph import Artifact, load_graph
 from mlops_assets.provenance.hashing import canonical_json, sha256_bytes
 from mlops_assets.provenance.merkle import MembershipProof, verify
 from resources.dvc import DvcRepository
-from tests.small_platform import SmallPlatform, mlops
+from tests.small_platform import QUANTIZED, SmallPlatform, mlops
 
 CHAIN = ["training_shards", "dataset", "validated_images", "raw_images"]
 
@@ -63,7 +63,7 @@ def test_the_tree_shows_every_step_with_whole_hashes(platform: SmallPlatform) ->
 
 def test_names_of_one_model_give_one_lineage(platform: SmallPlatform) -> None:
     names = [platform.card.program_sha256, platform.card.program_sha256[:8], platform.tag,
-             "classifier/1", platform.exported.version[:12].upper()]
+             "classifier/1", platform.exported.version[:12].upper(), sha256_bytes(QUANTIZED)]
     told = [lineage(name) for name in names]
     assert {each["artifact"]["version"] for each in told} == {platform.exported.version}
     assert {each["kind"] for each in told} == {"model"}

@@ -28,9 +28,17 @@ def direct() -> list[str]:
     return names_of(project["dependencies"])
 
 
-def developing() -> list[str]:
+def extra(name: str) -> list[str]:
     project = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text())["project"]
-    return names_of(project["optional-dependencies"]["dev"])
+    return names_of(project["optional-dependencies"][name])
+
+
+def developing() -> list[str]:
+    return extra("dev")
+
+
+def optional() -> list[str]:
+    return extra("openvino")
 
 
 def pins(lock: str) -> set[str]:
@@ -41,9 +49,15 @@ def pins(lock: str) -> set[str]:
 
 def test_page_lists_exactly_the_direct_dependencies() -> None:
     page = (PROJECT_ROOT / "docs" / "dependencies.md").read_text()
-    running, _, rest = page.partition("## To develop")
+    running, _, rest = page.partition("## Optional")
+    wanted, _, rest = rest.partition("## To develop")
     assert [row[0] for row in ROW.findall(running)] == direct()
+    assert [row[0] for row in ROW.findall(wanted)] == optional()
     assert [row[0] for row in ROW.findall(rest)] == developing()
+
+
+def test_what_is_optional_is_not_installed_by_default() -> None:
+    assert not {normal(each) for each in optional()} & pins("requirements.lock")
 
 
 def test_used_in_names_real_places() -> None:
@@ -60,7 +74,8 @@ def test_lock_holds_no_address(lock: str) -> None:
 
 def test_every_direct_dependency_is_pinned() -> None:
     assert {normal(each) for each in direct()} <= pins("requirements.lock")
-    assert {normal(each) for each in direct() + developing()} <= pins("requirements-dev.lock")
+    every = direct() + optional() + developing()
+    assert {normal(each) for each in every} <= pins("requirements-dev.lock")
 
 
 @pytest.mark.parametrize("lock", LOCKS)

@@ -44,6 +44,10 @@ def test_import_laws_name_every_plain_module() -> None:
         f"mlops_assets.{group}.{path.stem}"
         for group in GROUPS for path in (PROJECT_ROOT / "mlops_assets" / group).glob("*.py")
         if path.stem not in ("__init__", "assets", "checks")
+    } | {
+        f"mlops_assets.{group}.{path.parent.name}"
+        for group in GROUPS
+        for path in (PROJECT_ROOT / "mlops_assets" / group).glob("*/__init__.py")
     }
     assert set(law["source_modules"]) == plain
 
