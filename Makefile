@@ -15,10 +15,10 @@ PACKAGES := mlops_assets resources sensors bentos deploy
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(VENV)/chromium:$(PATH)
 
 .PHONY: help setup demo up down status data test lint type fmt bench bench-serve bench-train bench-data bench-orchestration \
-	bench-backends lock chromium clean
+	bench-overload bench-profile bench-scoring bench-backends soak lock chromium clean
 
 help: ## List the tasks
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-19s %s\n", $$1, $$2}'
 
 $(BOOT)/bin/uv:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"needs Python 3.11 or newer, and $(PYTHON) is {sys.version.split()[0]}; try make PYTHON=python3.12")'
@@ -72,10 +72,22 @@ type: $(DEV) ## Static types
 fmt: $(DEV) ## Mend what the linter can mend
 	$(BIN)/ruff check --fix
 
-bench: bench-serve bench-train bench-data bench-orchestration bench-backends ## Every benchmark
+bench: bench-serve bench-overload bench-train bench-data bench-scoring bench-orchestration bench-backends ## Every benchmark
 
 bench-serve: $(DEV) ## The service against its peers, which install in environments of their own
 	$(BIN)/python -m benchmarks.serving
+
+bench-overload: $(DEV) ## What four times the capacity does to the answers that are accepted
+	$(BIN)/python -m benchmarks.serving.overload
+
+bench-profile: $(DEV) ## Where the service's CPU time goes; needs Linux's perf
+	$(BIN)/python -m benchmarks.serving.profile
+
+bench-scoring: $(DEV) ## Folders scored by `batch_predictions`, against its own limit
+	$(BIN)/python -m benchmarks.scoring
+
+soak: $(DEV) ## An hour of mixed traffic on the service, watched for growth
+	$(BIN)/python -m benchmarks.soak
 
 bench-train: $(STAMP) ## Training speed
 	$(BIN)/python -m benchmarks.train

@@ -18,7 +18,7 @@ from mlops_assets.provenance.environment import cpu_model
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 RESULTS: Final = ROOT / "benchmarks" / "results"
-PAGE: Final = ROOT / "docs" / "performance.md"
+PAGES: Final = ROOT / "docs"
 PACKAGES: Final = ("dagster", "mlflow", "numpy", "timm", "torch", "torchvision")
 
 Row = Mapping[str, str | float | int]
@@ -29,7 +29,8 @@ class Report:
     """One benchmark's outcome.
 
     ``summary`` holds the figures that a limit may be set on, ``limits`` maps some of them to
-    ``"<= 1.05"``-like text, ``table`` is what the page shows, ``runs`` is every measurement.
+    ``"<= 1.05"``-like text, ``table`` is what the page shows, ``runs`` is every measurement,
+    ``page`` is the file in ``docs`` that shows it.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Report:
     runs: Sequence[Mapping[str, Any]]
     machine: Mapping[str, Any]
     limits: Mapping[str, str] = field(default_factory=dict)
+    page: str = "performance.md"
 
 
 def describe_machine() -> dict[str, Any]:
@@ -61,7 +63,7 @@ def publish(report: Report, *, quick: bool) -> None:
     """Print the table; keep it and the runs too, unless the sizes were those of ``--quick``."""
     print(to_markdown(report))
     if quick:
-        print("--quick: neither benchmarks/results nor docs/performance.md is changed")
+        print(f"--quick: neither benchmarks/results nor docs/{report.page} is changed")
         return
     RESULTS.mkdir(parents=True, exist_ok=True)
     body = {
@@ -71,7 +73,8 @@ def publish(report: Report, *, quick: bool) -> None:
         "machine": dict(report.machine), "runs": [dict(run) for run in report.runs],
     }
     (RESULTS / f"{report.name}.json").write_text(json.dumps(body, indent=1, sort_keys=True) + "\n")
-    PAGE.write_text(replace_section(PAGE.read_text(), report.name, to_markdown(report)))
+    page = PAGES / report.page
+    page.write_text(replace_section(page.read_text(), report.name, to_markdown(report)))
 
 
 def replace_section(page: str, name: str, body: str) -> str:
@@ -84,7 +87,7 @@ def replace_section(page: str, name: str, body: str) -> str:
     before, found, rest = page.partition(opening)
     _, ended, after = rest.partition(closing)
     if not (found and ended):
-        raise ValueError(f"{PAGE} has no section {opening} … {closing}")
+        raise ValueError(f"the page has no section {opening} … {closing}")
     return f"{before}{opening}\n{body}\n{closing}{after}"
 
 

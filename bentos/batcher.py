@@ -248,7 +248,8 @@ class Batcher(Generic[Item, Result]):
                 entry.answer.set_exception(outcome)
             else:
                 entry.answer.set_result(outcome)
-        self._on_batch(len(batch), seconds)
+        # Behind those who wait: they are scheduled already.
+        loop.call_soon(self._on_batch, len(batch), seconds)
 
     def _lane(self) -> None:
         """Body of a thread. `concurrent.futures` would cost a lone item more than its decoding."""

@@ -6,6 +6,7 @@ header maps) costs more than decoding a small image; here it is done once, or no
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from typing import Any, Final
@@ -75,11 +76,15 @@ class Front:
             logger.exception("POST %s failed", PATH)
             return _refusal(
                 Problem(500, "internal-server-error", "the service failed; see its log"))
-        self._good.inc()
-        seconds = time.perf_counter() - started
-        self._seconds.observe(seconds)
-        self._log.answer(PATH, answered.prediction_id, caller, seconds)
+        asyncio.get_running_loop().call_soon(
+            self._count, answered.prediction_id, caller, time.perf_counter() - started)
         return 200, [_TYPE, (b"content-length", b"%d" % len(answered.body))], answered.body
+
+    def _count(self, prediction_id: str, caller: str, seconds: float) -> None:
+        """What is counted and logged of an answer, after it has left."""
+        self._good.inc()
+        self._seconds.observe(seconds)
+        self._log.answer(PATH, prediction_id, caller, seconds)
 
 
 def _refusal(problem: Problem) -> Reply:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -79,6 +80,7 @@ class ServedModel:
         self._writer: Final = Writer(self.card, bento_tag)
         self._journal: Final = journal
         self._images: Final = images
+        self._journaled: Final[deque[float]] = deque()
         self.batcher: Final = Batcher[Upload, Answered](
             self._answer_all, max_batch=settings.max_batch, max_queue=settings.max_queue,
             max_wait=settings.max_wait, timeout=settings.answer_timeout, lanes=settings.lanes,
@@ -87,6 +89,8 @@ class ServedModel:
 
     def _count_batch(self, size: int, seconds: float) -> None:
         metrics.count_batch(self.card.version, size, seconds, self.batcher.waiting)
+        while self._journaled:
+            metrics.JOURNAL_SECONDS.observe(self._journaled.popleft())
 
     async def close(self, *, finish: bool = False) -> None:
         """Stop the batcher; ``finish`` answers what waits as well."""
@@ -117,8 +121,9 @@ class ServedModel:
         if lines:
             fault: JournalUnavailable | None = None
             try:
-                with metrics.JOURNAL_SECONDS.time():
-                    self._journal.append_predictions(b"".join(lines), answers[0][1].prediction_id)
+                began = time.perf_counter()
+                self._journal.append_predictions(b"".join(lines), answers[0][1].prediction_id)
+                self._journaled.append(time.perf_counter() - began)
             except JournalUnavailable as error:
                 fault = error
             for index, answer in answers:
@@ -145,7 +150,7 @@ class ServedModel:
             images.append(pixels)
             places.append(index)
         if images:
-            batch = np.stack(images)
+            batch = np.stack(images) if len(images) > 1 else images[0][None]
             probabilities, embeddings = self.runtime.predict(batch, alone=self.batcher.alone)
             rows = self._writer.describe(batch, probabilities, embeddings, self._novelty)
             found |= dict(zip(places, rows, strict=True))

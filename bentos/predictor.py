@@ -120,7 +120,9 @@ class Predictor:
             self._cache.keep(sha256, program, answered.computed)
             if self._cache.shared:
                 await self._cache.share(sha256, program, answered.computed)
-        metrics.count_prediction(route.slot, model.card.version, answered.computed)
+        # Counted when the answer has left, for which a lone request would wait.
+        asyncio.get_running_loop().call_soon(
+            metrics.count_prediction, route.slot, model.card.version, answered.computed)
         if "shadow" in table.models:
             self._mirror(table, upload, answered, size)
         return answered

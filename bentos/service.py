@@ -51,7 +51,7 @@ def bento_tag() -> str:
     traffic={"timeout": 60},
     metrics={"enabled": False},
     logging={"access": {"enabled": False}},
-    tracing={} if SETTINGS.traces else {"excluded_urls": "v1/"},
+    tracing=SETTINGS.tracing,
     envs=[
         {"name": "BENTOML_DO_NOT_TRACK", "value": "True"},
         {"name": "OPENCV_IO_MAX_IMAGE_PIXELS", "value": str(MAX_PIXELS)},

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field, HttpUrl, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bentos.cpus import cpu_quota
@@ -48,12 +48,22 @@ class ServiceSettings(BaseSettings):
     keep_days: float = Field(30.0, gt=0)
     keep_bytes: int = Field(2_000_000_000, gt=0, description="of all kept images together")
     log_requests: Literal["problems", "all", "off"] = "problems"
-    traces: bool = Field(False, description="OpenTelemetry spans of /v1 requests")
+    traces: HttpUrl | None = Field(
+        None, description="OpenTelemetry collector, as http://host:4318/v1/traces; None: no spans")
+    traces_share: float = Field(0.01, ge=0, le=1, description="of requests that begin no trace")
 
     @property
     def lane_threads(self) -> int:
         """Threads of one batch: as set, else the CPU quota over the lanes."""
         return self.threads or max(1, cpu_quota() // self.lanes)
+
+    @property
+    def tracing(self) -> dict[str, Any]:
+        """BentoML's settings of spans."""
+        if self.traces is None:
+            return {"excluded_urls": "v1/"}
+        return {"exporter_type": "otlp", "sample_rate": self.traces_share,
+                "otlp": {"protocol": "http", "endpoint": str(self.traces)}}
 
 
 def model_dir() -> Path:

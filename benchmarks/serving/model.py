@@ -5,7 +5,10 @@ What an answer says does not matter to its cost, so nothing is trained.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import warnings
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +27,7 @@ from mlops_assets.contracts.model_card import (
 )
 from mlops_assets.contracts.pixels import PixelSpec
 from mlops_assets.features.statistics import COMPONENTS, principal_components
-from mlops_assets.models.export import export_program
+from mlops_assets.models.export import Program, export_program
 from mlops_assets.models.network import ImageNetwork, NetworkSpec
 from mlops_assets.models.onnx_file import write_batched
 from mlops_assets.models.programs import run_program
@@ -46,6 +49,20 @@ def make_images(count: int, side: int, suffix: str) -> list[bytes]:
     return made
 
 
+def _export_for_peers(network: ImageNetwork, pixels: PixelSpec, path: Path) -> None:
+    """The same network as torch's own exporter writes it: what another server would be given."""
+    example = torch.zeros((2, *pixels.shape), dtype=torch.uint8)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        exported = torch.onnx.export(
+            Program(network).eval(), (example,), dynamo=True, verbose=False,
+            input_names=["images"], output_names=["probabilities", "embedding"],
+            dynamic_shapes={"images": {0: torch.export.Dim("batch", min=1, max=4096)}})
+    if exported is None:
+        raise RuntimeError("torch.onnx.export gave no program")
+    exported.save(path)
+
+
 def write_model(folder: Path, side: int) -> ModelCard:
     """A model folder for the service, and beside it what peers read."""
     folder.mkdir(parents=True)
@@ -54,6 +71,7 @@ def write_model(folder: Path, side: int) -> ModelCard:
     spec = NetworkSpec(ARCHITECTURE, {}, None, 1, NAMES, [MEAN], [STD])
     network = ImageNetwork(spec).eval()
     export_program(network, pixels, folder / PROGRAM_FILE)
+    _export_for_peers(network, pixels, folder / "peer.onnx")
     rewritten = write_batched(folder / PROGRAM_FILE, folder / BATCHED_FILE)
     torch.save(network.backbone.state_dict(), folder / "network.pt")
     (folder / "peer.json").write_text(json.dumps({

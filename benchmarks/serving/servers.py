@@ -47,6 +47,8 @@ def _uvicorn(app: str) -> tuple[str, ...]:
 
 
 NAIVE: Final = "FastAPI, naive"
+# No peer by itself: it has the program that our export makes, which shows what the rest is worth.
+WITH_OURS: Final = "FastAPI, batched, our program"
 OURS: Final = "mlops-assets"
 SERVERS: Final = (
     Server(OURS, "own", (
@@ -55,6 +57,8 @@ SERVERS: Final = (
     Server(NAIVE, "web", _uvicorn("fastapi_naive"), kind="multipart", backend="eager"),
     Server("FastAPI, batched, eager", "web", _uvicorn("fastapi_batched"), backend="eager"),
     Server("FastAPI, batched, ONNX", "web", _uvicorn("fastapi_batched")),
+    Server(WITH_OURS, "web", _uvicorn("fastapi_batched"),
+           variables={"PEER_PROGRAM": "batched.onnx"}),
     Server("LitServe, ONNX", "web", ("{python}", "litserve_app.py"), kind="json"),
     Server("mlflow models serve, ONNX", "own", (
         "{python}", "-m", "mlflow", "models", "serve", "-m", "{scratch}/mlflow", "--env-manager",

@@ -7,7 +7,6 @@ are the same but for the rounding of float32, which the export's parity check bo
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -16,26 +15,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper, shape_inference
 
+from mlops_assets.models.convolutions import Convolution, convolutions, drop_unused
 from mlops_assets.models.toom_cook import MAX_SIZE, TAPS, row_of, spectral_weights
 
 Floats = NDArray[np.float32]
 # Products of so few positions are split, as ONNX Runtime packs only plain matrices beforehand.
 MAX_SPLIT: Final = 9
 MAX_DENSE_BYTES: Final = 16 << 20
-
-
-@dataclass(slots=True)
-class _Convolution:
-    """A ``Conv`` over a map whose size is known, with the batch normalization that follows."""
-
-    node: onnx.NodeProto
-    weight: Floats
-    bias: Floats
-    inputs: tuple[int, int]
-    outputs: tuple[int, int]
-    strides: tuple[int, int]
-    pads: tuple[int, int]
-    result: str
 
 
 @dataclass(slots=True)
@@ -70,7 +56,9 @@ def specialize(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
     """
     inferred = shape_inference.infer_shapes(model, data_prop=True)
     graph = inferred.graph
-    found = {each.result: each for each in _convolutions(graph)}
+    found = {each.result: each for each in convolutions(graph)}
+    if not any(_gains(each) for each in found.values()):
+        return model, 0
     nodes: list[onnx.NodeProto] = []
     gone: set[str] = set()
     count = 0
@@ -86,78 +74,34 @@ def specialize(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
         count += 1
     del graph.node[:], graph.value_info[:]
     graph.node.extend(node for node in nodes if node.output[0] not in gone)
-    _drop_unused(graph)
+    drop_unused(graph)
     onnx.checker.check_model(inferred)
     return inferred, count
 
 
-def _convolutions(graph: onnx.GraphProto) -> Iterator[_Convolution]:
-    constants = {each.name: each for each in graph.initializer}
-    maps = {each.name: _sides(each) for each in (*graph.value_info, *graph.input, *graph.output)}
-    readers: dict[str, list[onnx.NodeProto]] = {}
-    for node in graph.node:
-        for name in node.input:
-            readers.setdefault(name, []).append(node)
-    for node in graph.node:
-        if node.op_type != "Conv" or any(name not in constants for name in node.input[1:]):
-            continue
-        sides, result_sides = maps.get(node.input[0]), maps.get(node.output[0])
-        told = {each.name: helper.get_attribute_value(each) for each in node.attribute}
-        pads = tuple(told.get("pads", (0, 0, 0, 0)))
-        plain = (told.get("group", 1) == 1 and set(told.get("dilations", (1, 1))) == {1}
-                 and told.get("auto_pad", b"NOTSET") == b"NOTSET" and len(pads) == 4)
-        if sides is None or result_sides is None or not plain:
-            continue
-        weight = numpy_helper.to_array(constants[node.input[1]])
-        bias = (numpy_helper.to_array(constants[node.input[2]]) if len(node.input) > 2
-                else np.zeros(len(weight), np.float32))
-        after = readers.get(node.output[0], [])
-        result = node.output[0]
-        if len(after) == 1 and after[0].op_type == "BatchNormalization" and all(
-            name in constants for name in after[0].input[1:]
-        ):
-            weight, bias = _fold(weight, bias, after[0], constants)
-            result = after[0].output[0]
-        strides = told.get("strides", (1, 1))
-        yield _Convolution(node, weight, bias, sides, result_sides, (strides[0], strides[1]),
-                           (pads[0], pads[1]), result)
+def _is_square_product(each: Convolution) -> bool:
+    return (each.weight.shape[2:] == (TAPS, TAPS) and each.strides == each.pads == (1, 1)
+            and each.inputs == each.outputs and max(each.inputs) <= MAX_SIZE)
 
 
-def _fold(
-    weight: Floats, bias: Floats, node: onnx.NodeProto, constants: dict[str, onnx.TensorProto]
-) -> tuple[Floats, Floats]:
-    """Weights and bias of a convolution with its batch normalization in them, via float64."""
-    scale, shift, mean, variance = (
-        numpy_helper.to_array(constants[name]).astype(np.float64) for name in node.input[1:5])
-    epsilon = next((each.f for each in node.attribute if each.name == "epsilon"), 1e-5)
-    factor = scale / np.sqrt(variance + epsilon)
-    return ((weight * factor[:, None, None, None]).astype(np.float32),
-            ((bias - mean) * factor + shift).astype(np.float32))
+def _gains(each: Convolution) -> bool:
+    """Whether this one alone is worth another form of the program."""
+    return max(each.inputs) > 1 and (_is_square_product(each) or _to_one_pixel(each) is not None)
 
 
-def _sides(value: onnx.ValueInfoProto) -> tuple[int, int] | None:
-    sizes = value.type.tensor_type.shape.dim
-    if len(sizes) != 4 or not all(each.HasField("dim_value") for each in sizes[2:]):
-        return None
-    return sizes[2].dim_value, sizes[3].dim_value
-
-
-def _rewrite(each: _Convolution) -> _Writer | None:
-    """Fewer multiplications for this one, or None."""
+def _rewrite(each: Convolution) -> _Writer | None:
+    """Matrix products for this one, or None."""
     if each.outputs == (1, 1):
         return _to_one_pixel(each)
-    if (each.weight.shape[2:] == (TAPS, TAPS) and each.strides == each.pads == (1, 1)
-            and each.inputs == each.outputs and max(each.inputs) <= MAX_SIZE):
-        return _to_products(each)
-    return None
+    return _to_products(each) if _is_square_product(each) else None
 
 
-def _to_one_pixel(each: _Convolution) -> _Writer | None:
+def _to_one_pixel(each: Convolution) -> _Writer | None:
     """One output pixel sees each input pixel through one tap: a plain matrix product."""
     (top, left), (height, width) = each.pads, each.inputs
     seen = each.weight[:, :, top : top + height, left : left + width]
-    channels, used = each.weight.shape[1], seen.shape[2] * seen.shape[3]
-    if used == each.weight.shape[2] * each.weight.shape[3] or 2 * used <= height * width:
+    channels = each.weight.shape[1]
+    if 2 * seen.shape[2] * seen.shape[3] <= height * width:
         return None
     matrix = np.zeros((len(each.weight), channels, height, width), np.float32)
     matrix[:, :, : seen.shape[2], : seen.shape[3]] = seen
@@ -172,7 +116,7 @@ def _to_one_pixel(each: _Convolution) -> _Writer | None:
     return write
 
 
-def _to_products(each: _Convolution) -> _Writer:
+def _to_products(each: Convolution) -> _Writer:
     """Positions first, then images, then channels: then every step is a matrix product."""
     height, width = each.inputs
     rows, columns = row_of(height), row_of(width)
@@ -202,10 +146,3 @@ def _to_products(each: _Convolution) -> _Writer:
 
 def _kron(rows: NDArray[np.float64], columns: NDArray[np.float64]) -> Floats:
     return np.kron(rows, columns).astype(np.float32)
-
-
-def _drop_unused(graph: onnx.GraphProto) -> None:
-    used = {name for node in graph.node for name in node.input}
-    kept = [each for each in graph.initializer if each.name in used]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)

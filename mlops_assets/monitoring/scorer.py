@@ -13,7 +13,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bentos.dimensions import read_size
-from mlops_assets.contracts.model_card import PROGRAM_FILE, ModelCard, read_card
+from mlops_assets.contracts.model_card import (
+    BATCHED_FILE,
+    PROGRAM_FILE,
+    ModelCard,
+    read_card,
+)
 from mlops_assets.contracts.pixels import MAX_PIXELS, UndecodableImage, decode_pixels, sniff_format
 from mlops_assets.monitoring.folders import Folder, Listed, ScoringError, read_file, show_path
 from mlops_assets.provenance.hashing import sha256_bytes
@@ -116,7 +121,9 @@ def load_scorer(model: Path, folder: Folder) -> Scorer:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
+    card = read_card(model)
+    form = PROGRAM_FILE if card.batched_sha256 is None else BATCHED_FILE
     session = onnxruntime.InferenceSession(
-        str(model / PROGRAM_FILE), options, providers=["CPUExecutionProvider"]
+        str(model / form), options, providers=["CPUExecutionProvider"]
     )
-    return Scorer(read_card(model), session, folder)
+    return Scorer(card, session, folder)

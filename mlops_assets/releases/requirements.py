@@ -17,6 +17,7 @@ REQUIREMENTS: Final = (
     "numpy",
     "onnxruntime",
     "opencv-python-headless",
+    "opentelemetry-exporter-otlp-proto-http",
     "orjson",
     "prometheus-client",
     "pydantic",

@@ -1,6 +1,6 @@
 """What every peer shares: the model, eager or as the exported program, and two decoders.
 
-``MODEL_DIR`` is a model folder with ``model.onnx``, ``network.pt`` (state of a timm model) and
+``MODEL_DIR`` is a model folder with ``peer.onnx``, ``network.pt`` (state of a timm model) and
 ``peer.json`` (its name, arguments, classes and the channel's moments).
 """
 
@@ -41,8 +41,9 @@ class Program:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = THREADS
+        program = FOLDER / os.environ.get("PEER_PROGRAM", "peer.onnx")
         self.session = onnxruntime.InferenceSession(
-            str(FOLDER / "model.onnx"), options, providers=["CPUExecutionProvider"])
+            str(program), options, providers=["CPUExecutionProvider"])
 
     def __call__(self, contents: list[bytes]) -> list[dict[str, Any]]:
         images = np.stack([decode_fast(each) for each in contents])
