@@ -30,7 +30,7 @@ class Report:
 
     ``summary`` holds the figures that a limit may be set on, ``limits`` maps some of them to
     ``"<= 1.05"``-like text, ``table`` is what the page shows, ``runs`` is every measurement,
-    ``page`` is the file in ``docs`` that shows it.
+    ``page`` is the file in ``docs`` that shows it, ``more`` further tables there.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Report:
     machine: Mapping[str, Any]
     limits: Mapping[str, str] = field(default_factory=dict)
     page: str = "performance.md"
+    more: Sequence[Sequence[Row]] = ()
 
 
 def describe_machine() -> dict[str, Any]:
@@ -70,6 +71,8 @@ def publish(report: Report, *, quick: bool) -> None:
         "name": report.name, "command": report.command, "method": report.method,
         "summary": dict(report.summary), "limits": dict(report.limits),
         "table": [dict(row) for row in report.table],
+        **({"more": [[dict(row) for row in table] for table in report.more]}
+           if report.more else {}),
         "machine": dict(report.machine), "runs": [dict(run) for run in report.runs],
     }
     (RESULTS / f"{report.name}.json").write_text(json.dumps(body, indent=1, sort_keys=True) + "\n")
@@ -103,9 +106,8 @@ def to_markdown(report: Report) -> str:
         f"{machine['load_at_start'][0]} at the start, Python {machine['python']}, "
         f"torch {machine['packages']['torch']}; {machine['at'][:10]}"
     )
-    return "\n\n".join([
-        f"`{report.command}`: {report.method}", _table(report.table), _table(summary), where,
-    ])
+    tables = [_table(rows) for rows in (report.table, *report.more, summary)]
+    return "\n\n".join([f"`{report.command}`: {report.method}", *tables, where])
 
 
 def _table(rows: Sequence[Row]) -> str:

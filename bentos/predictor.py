@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +25,7 @@ from bentos.slots import Slots, SlotTable
 from bentos.uploads import check_image
 from mlops_assets.contracts.model_card import ModelCard, read_card
 from mlops_assets.contracts.pixels import UndecodableImage
+from mlops_assets.contracts.prediction import FailureRecord
 from mlops_assets.contracts.rollout import SlotAssignment
 from mlops_assets.provenance.hashing import sha256_bytes
 from resources.journal import JournalUnavailable, JournalWriter
@@ -145,7 +148,22 @@ class Predictor:
             metrics.JOURNAL_FAULTS.inc()
             raise unavailable("journal-unavailable", "the answer could not be kept") from error
         except (Expired, TimeoutError) as error:
+            await self._keep_failure(model, upload, "too-slow")
             raise unavailable("too-slow", "no answer in time; the service is busy") from error
+        except Exception:
+            await self._keep_failure(model, upload, "failed")
+            raise
+
+    async def _keep_failure(self, model: ServedModel, upload: Upload, problem: str) -> None:
+        """Journal that a slot did not answer, which a rollout is judged by."""
+        record = FailureRecord(
+            at=datetime.now(UTC), slot=upload.route.slot, model_version=model.card.version,
+            revision=upload.route.revision, problem=problem)
+        try:
+            await asyncio.to_thread(self._journal.append, record)
+        except JournalUnavailable:
+            metrics.JOURNAL_FAULTS.inc()
+            logger.exception("A failure could not be journaled")
 
     async def _decode(self, model: ServedModel, content: bytes) -> Pixels:
         loop = asyncio.get_running_loop()
@@ -161,7 +179,8 @@ class Predictor:
         share = self.settings.shadow_share * table.share("shadow")
         if len(self._shadows) >= MAX_SHADOWS or random.random() >= share:  # noqa: S311 - a sample
             return
-        seen = Upload(upload.content, upload.sha256, upload.started, table.route("shadow"),
+        # Its time counts from here: the champion's is not its own.
+        seen = Upload(upload.content, upload.sha256, time.perf_counter(), table.route("shadow"),
                       upload.caller, shadow_of=answered.prediction_id)
         model = table.models["shadow"]
         task = asyncio.get_running_loop().create_task(self._shadow(model, seen, size))
@@ -173,6 +192,9 @@ class Predictor:
             seen = await self._answer(model, upload, size)
         except Problem as problem:
             metrics.SHADOW_FAULTS.labels(problem.kind).inc()
+        except Exception:
+            metrics.SHADOW_FAULTS.labels("failed").inc()
+            logger.exception("The shadow %s failed", model.bento_tag)
         else:
             metrics.count_prediction("shadow", model.card.version, seen.computed)
 

@@ -163,6 +163,22 @@ class ReleaseSettings(Section):
     experiment: str = "mlops-assets"
 
 
+class RolloutSettings(Section):
+    """How a challenger is judged while it serves beside the champion.
+
+    Margins are differences of rates, challenger minus champion: of requests that fail, of answers
+    slower than ``slow_ms``, of labelled answers that are wrong.
+    """
+
+    automatic: bool = Field(False, description="a new bento begins as shadow and is judged")
+    sensor_seconds: int = Field(10, gt=0)
+    alpha: float = Field(0.05, gt=0, lt=1, description="chance of ever deciding wrongly")
+    failed_margin: float = Field(0.005, ge=0, lt=1)
+    slow_margin: float = Field(0.02, ge=0, lt=1)
+    wrong_margin: float = Field(0.02, ge=0, lt=1)
+    slow_ms: float = Field(250.0, gt=0)
+
+
 class PlatformSettings(Section):
     """Loopback ports of the one-machine platform; 0 takes a free one."""
 
@@ -195,6 +211,7 @@ class Settings(BaseSettings):
     scoring: ScoringSettings = ScoringSettings()
     export: ExportSettings = ExportSettings()
     release: ReleaseSettings = ReleaseSettings()
+    rollout: RolloutSettings = RolloutSettings()
     platform: PlatformSettings = PlatformSettings()
 
     @classmethod

@@ -11,6 +11,7 @@ from mlops_assets.releases import assets as releases
 from mlops_assets.validated import assets as validated
 from resources.platform import Platform
 from sensors.drift import JOB_NAME, build_drift_sensor
+from sensors.rollout import build_rollout_sensor
 
 settings = load_settings()
 assets = dg.load_assets_from_modules([raw, validated, features, models, releases, monitoring])
@@ -33,7 +34,7 @@ retrain = dg.define_asset_job(
 monitor_hour = dg.define_asset_job(
     "monitor_hour",
     selection=dg.AssetSelection.groups("monitoring")
-    - dg.AssetSelection.assets("batch_predictions"),
+    - dg.AssetSelection.assets("batch_predictions", "rollout_report"),
     description="Predictions and late labels of one hour, and the reports that read them.",
 )
 monitor = dg.define_asset_job(
@@ -47,9 +48,15 @@ score_folder = dg.define_asset_job(
     description="Every image of one folder, by the serving model.",
 )
 
+judge_rollout = dg.define_asset_job(
+    "judge_rollout",
+    selection=dg.AssetSelection.assets("rollout_report"),
+    description="The step of a rollout is judged: up, back, or wait.",
+)
+
 defs = dg.Definitions(
     assets=assets,
-    jobs=[materialize_all, retrain, monitor_hour, monitor, score_folder],
+    jobs=[materialize_all, retrain, monitor_hour, monitor, score_folder, judge_rollout],
     schedules=[
         dg.build_schedule_from_partitioned_job(
             monitor_hour, name="hourly_monitoring", minute_of_hour=2,
@@ -61,6 +68,7 @@ defs = dg.Definitions(
             interval_seconds=settings.drift.sensor_seconds,
             cooldown_hours=settings.drift.cooldown_hours,
         ),
+        build_rollout_sensor(interval_seconds=settings.rollout.sensor_seconds),
         dg.AutomationConditionSensorDefinition(
             "changed_bytes", target=dg.AssetSelection.all(), minimum_interval_seconds=30,
             default_status=dg.DefaultSensorStatus.RUNNING,

@@ -1,7 +1,7 @@
 """The prediction journal: what was answered, on disk before the answer leaves.
 
-Layout: ``<folder>/<YYYY-MM-DDTHH>/{predictions,feedback}-<writer>.jsonl``, hours in UTC, one
-JSON record a line. A record is handed to the kernel whole before ``append`` returns, so it
+Layout: ``<folder>/<YYYY-MM-DDTHH>/{predictions,feedback,failures}-<writer>.jsonl``, hours in UTC,
+one JSON record a line. A record is handed to the kernel whole before ``append`` returns, so it
 survives ``kill -9`` of any process; it is not fsynced, so not a power failure.
 """
 
@@ -21,7 +21,7 @@ from typing import Final, Literal, TypeVar
 from pydantic import ValidationError
 
 from mlops_assets.contracts.errors import PlatformError
-from mlops_assets.contracts.prediction import FeedbackRecord, PredictionRecord
+from mlops_assets.contracts.prediction import FailureRecord, FeedbackRecord, PredictionRecord
 
 FOLDER_FORMAT: Final = "%Y-%m-%dT%H"
 KEY_FORMAT: Final = "%Y-%m-%d-%H:00"
@@ -31,8 +31,8 @@ _ID_IN_LINE: Final = re.compile(rb'"prediction_id":"([0-9a-f]{12})')
 _SCAN_BYTES: Final = 65_536
 _AFTER_ALL: Final = 1 << 62
 
-Record = TypeVar("Record", PredictionRecord, FeedbackRecord)
-Kind = Literal["predictions", "feedback"]
+Record = TypeVar("Record", PredictionRecord, FeedbackRecord, FailureRecord)
+Kind = Literal["predictions", "feedback", "failures"]
 
 
 class JournalUnavailable(PlatformError):
@@ -62,7 +62,7 @@ class JournalWriter:
         self._open: dict[Kind, tuple[str, int]] = {}
         self._newest_ms = 0
 
-    def append(self, record: PredictionRecord | FeedbackRecord) -> None:
+    def append(self, record: PredictionRecord | FeedbackRecord | FailureRecord) -> None:
         """Write one record; when this returns, the kernel has all of it.
 
         Raises:
@@ -72,8 +72,9 @@ class JournalWriter:
         if isinstance(record, PredictionRecord):
             self.append_predictions(line, record.answer.prediction_id)
             return
+        kind: Kind = "feedback" if isinstance(record, FeedbackRecord) else "failures"
         with self._lock, self._faults_named():
-            self._write("feedback", record.at.astimezone(UTC).strftime(FOLDER_FORMAT), line)
+            self._write(kind, record.at.astimezone(UTC).strftime(FOLDER_FORMAT), line)
 
     def append_predictions(self, lines: bytes, first_id: str) -> None:
         """Write whole lines at once: ``PredictionRecord`` as JSON, all made in one millisecond.
@@ -166,6 +167,12 @@ def read_hour(folder: Path, key: str) -> tuple[list[PredictionRecord], list[Feed
     predictions.sort(key=lambda record: record.answer.prediction_id)
     feedback.sort(key=lambda record: (record.at, record.prediction_id, record.label))
     return predictions, feedback
+
+
+def read_failures(folder: Path, key: str) -> list[FailureRecord]:
+    """Failures of one hour by time; as ``read_hour``."""
+    where = folder / datetime.strptime(key, KEY_FORMAT).strftime(FOLDER_FORMAT)
+    return sorted(_records(where, "failures", FailureRecord), key=lambda record: record.at)
 
 
 def find(folder: Path, prediction_id: str) -> PredictionRecord | None:

@@ -99,6 +99,22 @@ class FeedbackRecord(BaseModel):
     at: AwareDatetime
 
 
+class FailureRecord(BaseModel):
+    """A request that a model in some slot could not answer, through no fault of the image.
+
+    ``problem`` is a word for what happened; ``revision`` is that of the state that routed it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["failure"] = "failure"
+    at: AwareDatetime
+    slot: Slot
+    model_version: str
+    revision: int
+    problem: str
+
+
 def new_prediction_id(now: datetime | None = None) -> str:
     """A 32-character hex id, unique, sorting by creation time (milliseconds, then random)."""
     return new_prediction_ids(1, now)[0]

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ from mlops_assets.monitoring.logs import (
     hash_records,
 )
 from mlops_assets.monitoring.reports import build_drift_report, build_performance_report
+from mlops_assets.monitoring.rollouts import build_rollout_report, facts, follow, look
 from mlops_assets.monitoring.scoring import (
     build_batch_predictions,
     serving_model,
@@ -28,8 +30,11 @@ from mlops_assets.present import (
     check,
     materialize,
 )
+from mlops_assets.releases.serving import change
 from resources.journal import journal_folder, read_hour
+from resources.mlflow import Tracking
 from resources.platform import Platform
+from resources.platform_db import PlatformDatabase
 from resources.steps import Step, StepResult
 
 Results = Iterator[dg.MaterializeResult[Any]]
@@ -115,6 +120,35 @@ def performance_report(context: dg.AssetExecutionContext, platform: Platform) ->
         inputs={"prediction_log": "any-partitions", "feedback_labels": "any-partitions"},
     )
     yield from materialize(context, platform, step, build_performance_report)
+
+
+@dg.asset(
+    group_name="monitoring",
+    deps=["rollout"],
+    kinds={"scipy", "sqlite"},
+    owners=[PLATFORM_OWNER],
+    description=(
+        "Whether the newer model may take more traffic: failures, slow answers and wrong ones "
+        "against the champion's, as intervals that hold at every look. It goes a step up, waits, "
+        "or goes back."
+    ),
+)
+def rollout_report(context: dg.AssetExecutionContext, platform: Platform) -> Results:
+    """Judge the step at which the rollout is, and follow the judgement."""
+    settings = platform.settings
+    with closing(PlatformDatabase(platform.root)) as database:
+        found = look(platform.root, database.read_state(), settings.rollout)
+    after = change(
+        platform.root, Tracking(platform.root, settings.release.experiment),
+        settings.release.model_name, partial(follow, found),
+        actor="rollout_report", action="judge",
+        details={**facts(found), "dagster_run_id": context.run.run_id},
+    )
+    step = Step("monitoring", ("rollout_report",), config={
+        "found": facts(found), "next": after.model_dump(mode="json"),
+        "rules": settings.rollout.model_dump(mode="json")})
+    yield from materialize(
+        context, platform, step, partial(build_rollout_report, found, after))
 
 
 @dg.asset(

@@ -18,7 +18,7 @@ from mlops_assets.releases.build import (
     read_release,
     write_state,
 )
-from mlops_assets.releases.rollout import release
+from mlops_assets.releases.rollout import arrive
 from mlops_assets.releases.serving import change
 from resources.mlflow import Tracking
 from resources.platform import Platform
@@ -122,7 +122,8 @@ def rollout(context: dg.AssetExecutionContext, platform: Platform) -> Results:
     state = change(
         platform.root, Tracking(platform.root, release_settings.experiment),
         release_settings.model_name,
-        lambda present, now: release(present, tag, version, now=now),
+        lambda present, now: arrive(present, tag, version, now=now,
+                                    automatic=platform.settings.rollout.automatic),
         actor="rollout", action="release",
         details={"bento_tag": tag, "dagster_run_id": context.run.run_id},
     )

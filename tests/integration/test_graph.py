@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,8 +15,11 @@ from mlops_assets.config import load_settings
 from mlops_assets.contracts.backends import BACKENDS_FILE, read_pick
 from mlops_assets.contracts.model_card import CARD_FILE, EXPLAIN_FILE, ModelCard, read_card
 from mlops_assets.contracts.prediction import FeedbackRecord
+from mlops_assets.contracts.rollout import RolloutState
 from mlops_assets.provenance.hashing import sha256_file
 from mlops_assets.provenance.record import InputRef
+from mlops_assets.releases.rollout import arrive, roll_back
+from mlops_assets.releases.serving import change
 from resources.dvc import DvcRepository
 from resources.journal import KEY_FORMAT, JournalWriter
 from tests.graph import BATCH_GROUPS, Graph, explain, set_digits
@@ -234,3 +237,20 @@ def test_drift_requests_one_retraining(graph: Graph, digits: Path, tmp_path: Pat
     assert request.tags["mlops/drift_report"] == report.version
     assert InputRef(asset="exported_model", version=graph.store.pin("exported_model").version) in \
         graph.store.verify(report).inputs
+
+
+def test_a_rollout_is_judged_in_the_graph_and_audited(graph: Graph) -> None:
+    def alter(how: Callable[[RolloutState, datetime], RolloutState]) -> RolloutState:
+        return change(graph.home, graph.tracking, "classifier", how,
+                      actor="test", action="alter", details={})
+
+    judged = dg.AssetSelection.assets("rollout_report")
+    assert graph.run(judged, None).success
+    assert graph.value("rollout_report", "verdict") == "none"
+    alter(lambda state, now: arrive(state, "classifier:newer", "2" * 64, now=now, automatic=True))
+    assert graph.run(judged, None).success
+    assert (graph.value("rollout_report", "verdict"), graph.value("rollout_report", "step")) == (
+        "hold", "shadow")
+    assert "nothing is known" in str(graph.value("rollout_report", "reason"))
+    back = alter(lambda state, now: roll_back(state, reason="the test is over", now=now))
+    assert set(back.slots) == {"champion"}

@@ -12,10 +12,11 @@ import pytest
 from bentos.model import Pixels, decode_to
 from bentos.predictor import Predictor
 from bentos.runtime import Runtime
+from bentos.sessions import ModelRefused
 from mlops_assets.contracts.model_card import ModelCard
 from mlops_assets.contracts.pixels import PixelSpec
 from mlops_assets.contracts.prediction import Answer, PredictionRecord
-from resources.journal import hours, read_hour
+from resources.journal import hours, read_failures, read_hour
 from tests.model_dir import CLASSES, encode, random_image, write_model_dir
 from tests.serving import PNG, SPEC, client_of, journaled, refused, serve
 
@@ -187,5 +188,29 @@ def test_models_and_metrics_tell_what_serves(runtime: Runtime, tmp_path: Path) -
         text = (await client.get("/metrics")).text
         assert 'route="/v1/predictions/{prediction_id}",status="404"' in text
         assert "0" * 20 not in text
+
+    serve(runtime, tmp_path, use)
+
+
+def test_a_model_that_fails_is_journaled_as_failing(
+    runtime: Runtime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def use(client: httpx.AsyncClient, predictor: Predictor) -> None:
+        headers = {"content-type": "image/png"}
+        # Not the model's fault: what is no image is no failure of a slot.
+        cut = await client.post("/v1/predict", content=PNG[:40], headers=headers)
+        assert cut.status_code == 422
+        monkeypatch.setattr(runtime, "predict", broken)
+        refused(await client.post("/v1/predict", content=PNG, headers=headers), 500,
+                "internal-server-error")
+        version = predictor.slots.table.models["champion"].card.version
+        (key,) = hours(tmp_path)
+        (failure,) = read_failures(tmp_path, key)
+        assert (failure.slot, failure.problem, failure.revision) == ("champion", "failed", 0)
+        assert failure.model_version == version
+        assert journaled(tmp_path) == []
+
+    def broken(*_: object, **__: object) -> None:
+        raise ModelRefused("out of order")
 
     serve(runtime, tmp_path, use)
