@@ -15,7 +15,7 @@ PACKAGES := mlops_assets resources sensors bentos deploy
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(VENV)/chromium:$(PATH)
 
 .PHONY: help setup demo up down status data test lint type fmt bench bench-serve bench-train bench-data bench-orchestration \
-	bench-overload bench-profile bench-scoring bench-backends soak lock chromium clean
+	bench-overload bench-profile bench-scoring bench-backends bench-drift soak lock chromium clean
 
 help: ## List the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-19s %s\n", $$1, $$2}'
@@ -72,7 +72,7 @@ type: $(DEV) ## Static types
 fmt: $(DEV) ## Mend what the linter can mend
 	$(BIN)/ruff check --fix
 
-bench: bench-serve bench-overload bench-train bench-data bench-scoring bench-orchestration bench-backends ## Every benchmark
+bench: bench-serve bench-overload bench-train bench-data bench-scoring bench-orchestration bench-backends bench-drift ## Every benchmark
 
 bench-serve: $(DEV) ## The service against its peers, which install in environments of their own
 	$(BIN)/python -m benchmarks.serving
@@ -100,6 +100,11 @@ bench-orchestration: $(STAMP) ## What Dagster costs a step
 
 bench-backends: $(DEV) ## Backends that run one exported model
 	$(BIN)/python -m benchmarks.backends
+
+bench-drift: data ## False alarms of the drift trigger in 500 years, and what it finds beside peers
+	$(BIN)/python -m benchmarks.drift.null
+	$(BIN)/python -m benchmarks.drift --source fashion
+	$(BIN)/python -m benchmarks.drift --source textures
 
 lock: $(BOOT)/bin/uv ## Resolve the dependencies anew
 	$(BOOT)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url -p 3.11 \

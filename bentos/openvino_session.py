@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from bentos.cpus import cpu_quota
 from mlops_assets.contracts.backends import Precision
 
+Result = TypeVar("Result")
 INSTALL: Final = "pip install 'mlops-assets[openvino]'"
 # Quantized parts run as the program says; what is left of it runs in fp32.
 HINTS: Final[Mapping[Precision, str]] = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
@@ -40,9 +42,21 @@ def import_openvino() -> Any:
     return importlib.import_module("openvino")
 
 
+def _apart(call: Callable[[], Result]) -> Result:
+    """What ``call`` gives, from a thread that ends with it.
+
+    OpenVINO's CPU plugin (2026.4) leaves its thread with a signal stack that it has freed: the next
+    signal there, a SIGTERM in the main thread, would be a segmentation fault.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(call).result()
+
+
 def has_bf16() -> bool:
     """Whether this processor computes bf16 itself; elsewhere OpenVINO refuses to."""
-    capabilities = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    openvino = import_openvino()
+    capabilities = _apart(
+        lambda: openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
     return "BF16" in capabilities
 
 
@@ -59,10 +73,12 @@ class OpenVinoSession:
             RuntimeError: it can not compile the program.
         """
         cores = max(threads, cpu_quota())
-        self._compiled: Final[Any] = import_openvino().Core().compile_model(str(program), "CPU", {
-            "INFERENCE_PRECISION_HINT": HINTS[precision], "INFERENCE_NUM_THREADS": cores,
-            "NUM_STREAMS": max(1, cores // threads), "ENABLE_CPU_PINNING": False,
-        })
+        openvino = import_openvino()
+        self._compiled: Final[Any] = _apart(lambda: openvino.Core().compile_model(
+            str(program), "CPU", {
+                "INFERENCE_PRECISION_HINT": HINTS[precision], "INFERENCE_NUM_THREADS": cores,
+                "NUM_STREAMS": max(1, cores // threads), "ENABLE_CPU_PINNING": False,
+            }))
         self._local: Final = threading.local()
 
     def run(

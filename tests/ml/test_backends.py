@@ -293,7 +293,7 @@ def test_the_service_computes_with_what_was_picked(
     with ThreadPoolExecutor(4) as pool:
         batches = [model.images[start : start + 7] for start in range(0, 140, 7)]
         answers = np.concatenate([each[0] for each in pool.map(runtime.predict, batches)])
-    assert np.abs(answers - model.expected[:140]).max() <= max(found[name].error, 1e-5)
+    assert np.abs(answers - model.expected[:140]).max() <= max(2 * found[name].error, 1e-5)
     assert np.abs(runtime.predict(model.images[:1], alone=True)[0] - answers[:1]).max() < 0.02
 
 
@@ -318,3 +318,18 @@ def test_openvino_is_imported_without_its_telemetry() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["openvino.tools.ovc.telemetry_stub", "None"]
+
+
+def test_signals_are_harmless_after_openvino_has_compiled(model: Model) -> None:
+    """Its plugin leaves a freed signal stack behind, on which a signal is a segmentation fault."""
+    program = model.sources.exported / PROGRAM_FILE
+    code = (
+        "import signal, sys; from pathlib import Path; "
+        "from bentos.openvino_session import OpenVinoSession, has_bf16; has_bf16(); "
+        f"OpenVinoSession(Path({str(program)!r}), 1); "
+        "junk = [bytearray(9000) for _ in range(999)]; "
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7)); "
+        "signal.raise_signal(signal.SIGTERM)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 7, done.stderr[-2000:]
