@@ -13,9 +13,6 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from scipy.optimize import brentq
-from scipy.special import betaln
-
 PRIOR: Final = 0.5
 _EDGE: Final = 1e-12
 
@@ -51,6 +48,10 @@ def confidence_sequence(counts: Counts, alpha: float) -> Interval:
     Raises:
         ValueError: ``alpha`` is not between 0 and 1.
     """
+    # Inside, as the code location reads this module.
+    from scipy.optimize import brentq
+    from scipy.special import betaln
+
     if not 0 < alpha < 1:
         raise ValueError(f"alpha is {alpha}; it must be between 0 and 1")
     hits, misses = counts.events, counts.trials - counts.events
