@@ -279,7 +279,7 @@ def serve(model: Model, folder: Path, pick: Pick) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["openvino", "onnxruntime-int8", "openvino-int8"])
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime-int8"])
 def test_the_service_computes_with_what_was_picked(
     model: Model, found: dict[str, Measured], tmp_path: Path, name: str
 ) -> None:
