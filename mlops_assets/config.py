@@ -124,8 +124,13 @@ class GateSettings(Section):
 
 
 class DriftSettings(Section):
-    """The window that is compared with the reference, and the budget for false alarms."""
+    """Windows that are compared with the reference, and the budget for false alarms.
 
+    ``alpha`` is the chance that a model is ever called drifted while nothing drifts. ``min_window``
+    and ``max_window`` are of the single look that a small reference allows, where it is a report's.
+    """
+
+    window_rows: int = Field(200, ge=20, description="predictions the trigger judges at a time")
     min_window: int = Field(100, gt=0)
     max_window: int = Field(2000, gt=0)
     alpha: float = Field(0.01, gt=0, lt=1)

@@ -131,6 +131,7 @@ def _write_reference(
         out / REFERENCE_FILE,
         confidence=probabilities.max(axis=1),
         predicted=np.bincount(probabilities.argmax(axis=1), minlength=classes),
+        labels=probabilities.argmax(axis=1), norm=np.linalg.norm(embedding, axis=1),
         center=center, components=components,
         projected=((embedding - center) @ components.T).astype(np.float32),
         pixel_mean=mean, pixel_std=std,

@@ -1,15 +1,15 @@
 """A drift report: recent predictions against what the model answered on held-out rows.
 
-This first version looks at one window: two-sample Kolmogorov-Smirnov tests on confidence, pixel
+``compare`` looks once, at one window: two-sample Kolmogorov-Smirnov tests on confidence, pixel
 statistics and principal components of the embedding, and a chi-square test of the predicted
-classes, together under Holm's correction (Holm 1979). Its level holds for one look; a budget over
-many looks needs a sequential test.
+classes, together under Holm's correction (Holm 1979). Its level holds for one look. It stands in
+where the reference has too few rows for the trigger, whose budget holds over all looks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -50,13 +50,20 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class DriftReport:
-    """The verdict, with the tests it rests on, most striking first."""
+    """The verdict, with the tests it rests on, most striking first.
+
+    Of the trigger alone: ``evidence`` is the e-value of all signals, ``history`` its logarithm
+    after each window, ``alarm_window`` the window that alarmed, from 1, or 0.
+    """
 
     verdict: Verdict
     reason: str
     window_rows: int
     reference_rows: int
     signals: list[Signal]
+    evidence: float | None = None
+    alarm_window: int = 0
+    history: list[float] = field(default_factory=list)
 
 
 def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:

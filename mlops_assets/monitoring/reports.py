@@ -20,6 +20,8 @@ from mlops_assets.monitoring.logs import (
     PREDICTION_SCHEMA,
     PREDICTIONS_FILE,
 )
+from mlops_assets.monitoring.sequential import fits, judge
+from mlops_assets.monitoring.trigger.views import Rows
 from mlops_assets.pictures import SERIES, bars, new_figure, to_png
 from mlops_assets.provenance.hashing import canonical_json
 from resources.steps import Workspace
@@ -36,17 +38,22 @@ def build_drift_report(settings: DriftSettings, work: Workspace) -> None:
     card = read_card(model)
     frames = _frames(work, "prediction_log", PREDICTIONS_FILE, PREDICTION_SCHEMA)
     frame = frames.filter(model_version=card.version).sort("prediction_id")
-    frame = frame.tail(settings.max_window)
     with np.load(model / REFERENCE_FILE) as stored:
         arrays = {name: stored[name] for name in stored.files}
-    reference, window = _reference(arrays), _window(frame, arrays, card)
-    report = compare(reference, window, settings)
+    reference = _reference(arrays)
+    window = _window(frame.tail(settings.max_window), arrays, card)
+    if fits(arrays, settings):
+        report = judge(arrays, _production(frame, arrays, card), list(card.classes), settings)
+    else:
+        report = compare(reference, window, settings)
     body = {"model_version": card.version, **asdict(report)}
     (work.out("drift_report") / REPORT_FILE).write_bytes(canonical_json(body))
     summary = work.summary("drift_report")
     summary.values |= {"verdict": report.verdict, "reason": report.reason,
                        "window_rows": report.window_rows, "model_version": card.version,
                        "reference_rows": report.reference_rows}
+    if report.evidence is not None:
+        summary.values |= {"evidence": report.evidence, "windows": len(report.history)}
     summary.tables["signals"] = [asdict(signal) for signal in report.signals]
     summary.check("no_drift", passed=report.verdict in ("stable", "too-few"), blocking=False,
                   description=f"{report.verdict}: {report.reason}")
@@ -78,9 +85,24 @@ def _reference(arrays: dict[str, NDArray[Any]]) -> View:
     )
 
 
+def _production(frame: pl.DataFrame, arrays: dict[str, NDArray[Any]], card: ModelCard) -> Rows:
+    vectors = _vectors(frame, card)
+    places = {name: index for index, name in enumerate(card.classes)}
+    return Rows(
+        predicted=frame["label"].replace_strict(places, return_dtype=pl.Int64).to_numpy(),
+        confidence=frame["confidence"].to_numpy(), norm=np.linalg.norm(vectors, axis=1),
+        projected=(vectors - arrays["center"]) @ arrays["components"].T, probabilities=None,
+        pixels={name: frame[name].to_numpy() for name in ("pixel_mean", "pixel_std")},
+    )
+
+
+def _vectors(frame: pl.DataFrame, card: ModelCard) -> NDArray[np.float32]:
+    flat = frame["embedding"].explode(empty_as_null=False).to_numpy()
+    return flat.astype(np.float32, copy=False).reshape(-1, card.embedding_size)
+
+
 def _window(frame: pl.DataFrame, arrays: dict[str, NDArray[Any]], card: ModelCard) -> View:
-    vectors = np.array(frame["embedding"].to_list(), np.float32).reshape(-1, card.embedding_size)
-    projected = (vectors - arrays["center"]) @ arrays["components"].T
+    projected = (_vectors(frame, card) - arrays["center"]) @ arrays["components"].T
     counts = dict(frame.group_by("label").len().iter_rows())
     return View(
         signals=_signals(frame["confidence"].to_numpy(), frame["pixel_mean"].to_numpy(),
