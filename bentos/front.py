@@ -44,17 +44,14 @@ class Front:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request of an ASGI server, whose body is yet to come."""
-        status, headers, body = await self._reply(scope, Request(scope, receive))
+        status, headers, body = await self.answer(scope, Request(scope, receive))
         start: dict[str, Any] = {
             "type": "http.response.start", "status": status, "headers": headers}
         await send(start)
         await send({"type": "http.response.body", "body": body})
 
-    async def answer(self, scope: Scope, body: bytes) -> Reply:
-        """Status, headers and body for a request whose ``body`` is here."""
-        return await self._reply(scope, body)
-
-    async def _reply(self, scope: Scope, body: Request | bytes) -> Reply:
+    async def answer(self, scope: Scope, body: Request | bytes) -> Reply:
+        """Status, headers and body for a request whose body is here, or is yet to be read."""
         started = time.perf_counter()
         caller = "-"
         try:

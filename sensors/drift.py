@@ -6,22 +6,20 @@ from typing import Final
 
 import dagster as dg
 
+from sensors.runs import unfinished_run
+
 JOB_NAME: Final = "retrain"
 DRIFT_KEY: Final = dg.AssetKey("drift_report")
 EVIDENCE_TAG: Final = "mlops/drift_reason"
 REPORT_TAG: Final = "mlops/drift_report"
-UNFINISHED: Final = [
-    dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING,
-]
 
 
 def _recent_retrain(instance: dg.DagsterInstance, cooldown: timedelta) -> str | None:
     """Why no retraining may be requested now, or None."""
     tagged = dg.RunsFilter(job_name=JOB_NAME)
-    running = instance.get_runs(dg.RunsFilter(job_name=JOB_NAME, statuses=UNFINISHED), limit=1)
-    if running:
-        return f"retraining run {running[0].run_id} is not finished"
+    running = unfinished_run(instance, JOB_NAME)
+    if running is not None:
+        return f"retraining run {running} is not finished"
     records = instance.get_run_records(tagged, limit=1)
     if records and EVIDENCE_TAG in records[0].dagster_run.tags:
         age = datetime.now(UTC) - records[0].create_timestamp

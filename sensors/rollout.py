@@ -4,13 +4,11 @@ from typing import Final
 
 import dagster as dg
 
+from mlops_assets.contracts.rollout import LADDER
+from sensors.runs import unfinished_run
+
 JOB_NAME: Final = "judge_rollout"
 KEYS: Final = (dg.AssetKey("rollout"), dg.AssetKey("rollout_report"))
-ON_THE_WAY: Final = ("shadow", "canary-1", "canary-10", "canary-50")
-UNFINISHED: Final = [
-    dg.DagsterRunStatus.QUEUED, dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING,
-]
 
 
 def _step(instance: dg.DagsterInstance) -> str | None:
@@ -35,13 +33,11 @@ def build_rollout_sensor(*, interval_seconds: int) -> dg.SensorDefinition:
     )
     def rollout_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         step = _step(context.instance)
-        if step not in ON_THE_WAY:
+        if step not in LADDER:
             return dg.SensorResult(skip_reason=dg.SkipReason(f"no rollout goes on: {step}"))
-        running = context.instance.get_runs(
-            dg.RunsFilter(job_name=JOB_NAME, statuses=UNFINISHED), limit=1)
-        if running:
-            return dg.SensorResult(
-                skip_reason=dg.SkipReason(f"run {running[0].run_id} judges it already"))
+        running = unfinished_run(context.instance, JOB_NAME)
+        if running is not None:
+            return dg.SensorResult(skip_reason=dg.SkipReason(f"run {running} judges it already"))
         return dg.SensorResult(run_requests=[dg.RunRequest(tags={"mlops/rollout_step": step})])
 
     return rollout_sensor

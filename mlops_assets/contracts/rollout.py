@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from mlops_assets.contracts.prediction import Slot
 
 Step = Literal["idle", "shadow", "canary-1", "canary-10", "canary-50", "held"]
+# The steps at which a newer model is judged, in order.
+LADDER: Final[tuple[Step, ...]] = ("shadow", "canary-1", "canary-10", "canary-50")
 
 
 class SlotAssignment(BaseModel):

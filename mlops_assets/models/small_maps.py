@@ -56,37 +56,31 @@ def specialize(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
     """
     inferred = shape_inference.infer_shapes(model, data_prop=True)
     graph = inferred.graph
-    found = {each.result: each for each in convolutions(graph)}
-    if not any(_gains(each) for each in found.values()):
+    found = {each.result: (each, written) for each in convolutions(graph)
+             if (written := _rewrite(each)) is not None}
+    # Over one pixel a matrix product alone is not worth another form of the program.
+    if not any(max(each.inputs) > 1 for each, _ in found.values()):
         return model, 0
     nodes: list[onnx.NodeProto] = []
     gone: set[str] = set()
-    count = 0
     for node in graph.node:
-        each = found.get(node.output[0])
-        written = None if each is None else _rewrite(each)
-        if each is None or written is None:
+        if node.output[0] not in found:
             nodes.append(node)
             continue
+        each, written = found[node.output[0]]
         gone |= {each.node.output[0]} - {each.result}
         nodes += written.nodes
         graph.initializer.extend(written.constants)
-        count += 1
     del graph.node[:], graph.value_info[:]
     graph.node.extend(node for node in nodes if node.output[0] not in gone)
     drop_unused(graph)
     onnx.checker.check_model(inferred)
-    return inferred, count
+    return inferred, len(found)
 
 
 def _is_square_product(each: Convolution) -> bool:
     return (each.weight.shape[2:] == (TAPS, TAPS) and each.strides == each.pads == (1, 1)
             and each.inputs == each.outputs and max(each.inputs) <= MAX_SIZE)
-
-
-def _gains(each: Convolution) -> bool:
-    """Whether this one alone is worth another form of the program."""
-    return max(each.inputs) > 1 and (_is_square_product(each) or _to_one_pixel(each) is not None)
 
 
 def _rewrite(each: Convolution) -> _Writer | None:

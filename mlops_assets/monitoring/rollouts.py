@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from mlops_assets.config import RolloutSettings
 from mlops_assets.contracts.prediction import FeedbackRecord, PredictionRecord, Slot
-from mlops_assets.contracts.rollout import RolloutState
+from mlops_assets.contracts.rollout import LADDER, RolloutState
 from mlops_assets.provenance.hashing import canonical_json
 from mlops_assets.releases.evidence import gather
 from mlops_assets.releases.judgement import Judgement, judge
-from mlops_assets.releases.rollout import LADDER, advance, roll_back
+from mlops_assets.releases.rollout import advance, roll_back
 from resources.journal import KEY_FORMAT, hours, journal_folder, read_failures, read_hour
 from resources.steps import Workspace
 

@@ -37,11 +37,9 @@ def gather(
                              for slot in (newer, "champion"))),
         "slow": Compared(*(_slow(by_slot[slot], settings.slow_ms)
                            for slot in (newer, "champion"))),
+        "wrong": _pairs(by_slot, truth) if newer == "shadow" else Compared(
+            _wrong(by_slot[newer], truth), _wrong(by_slot["champion"], truth)),
     }
-    wrong = (_pairs(by_slot, truth) if newer == "shadow" else
-             Compared(_wrong(by_slot[newer], truth), _wrong(by_slot["champion"], truth)))
-    if wrong.challenger.trials and wrong.champion.trials:
-        found["wrong"] = wrong
     return {metric: each for metric, each in found.items()
             if each.challenger.trials and each.champion.trials}
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from mlops_assets.config import RolloutSettings
+from mlops_assets.contracts.rollout import LADDER
 from mlops_assets.releases.sequential import Counts, Interval, difference
 
 Metric = Literal["failed", "slow", "wrong"]
 Verdict = Literal["advance", "hold", "roll back"]
-STEPS: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ def judge(evidence: Mapping[Metric, Compared], settings: RolloutSettings) -> Jud
     margins: dict[Metric, float] = {
         "failed": settings.failed_margin, "slow": settings.slow_margin,
         "wrong": settings.wrong_margin}
-    alpha = settings.alpha / STEPS / len(margins)
+    alpha = settings.alpha / len(LADDER) / len(margins)
     findings = [
         Finding(metric, compared, difference(compared.challenger, compared.champion, alpha),
                 margins[metric])

@@ -8,11 +8,10 @@ from typing import Final
 
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.files import SERVING_FILE
-from mlops_assets.contracts.rollout import RolloutState, SlotAssignment, Step
+from mlops_assets.contracts.rollout import LADDER, RolloutState, SlotAssignment, Step
 from mlops_assets.provenance.hashing import canonical_json
 from resources.durable import write_bytes
 
-LADDER: Final[tuple[Step, ...]] = ("shadow", "canary-1", "canary-10", "canary-50")
 SHARES: Final[dict[Step, float]] = {"canary-1": 0.01, "canary-10": 0.1, "canary-50": 0.5}
 
 
