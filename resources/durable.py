@@ -5,8 +5,9 @@ from __future__ import annotations
 import fcntl
 import os
 import secrets
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -39,7 +40,12 @@ def sync_tree(folder: Path) -> None:
 
 
 def write_bytes(path: Path, content: bytes, *, sync: bool = True) -> None:
-    """Replace ``path`` with ``content``, atomically and durably.
+    """Replace ``path`` with ``content``, atomically and durably; see ``write_parts``."""
+    write_parts(path, [content], sync=sync)
+
+
+def write_parts(path: Path, parts: Iterable[bytes], *, sync: bool = True) -> None:
+    """Replace ``path`` with content that comes in parts, atomically and durably.
 
     Without ``sync`` a power failure may leave a torn file, but a killed process can not.
     """
@@ -47,7 +53,7 @@ def write_bytes(path: Path, content: bytes, *, sync: bool = True) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}")
     try:
         with temporary.open("wb") as file:
-            file.write(content)
+            file.writelines(parts)
             file.flush()
             if sync:
                 os.fsync(file.fileno())
@@ -84,6 +90,15 @@ def lock_folder(folder: Path, *, wait: bool) -> int | None:
         os.close(handle)
         return None
     return handle
+
+
+def sweep_folders(stale: Iterable[Path]) -> None:
+    """Remove those folders that nobody holds locked: a kill frees its lock."""
+    for folder in stale:
+        handle = lock_folder(folder, wait=False)
+        if handle is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+            os.close(handle)
 
 
 @contextmanager

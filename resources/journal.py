@@ -1,8 +1,9 @@
 """The prediction journal: what was answered, on disk before the answer leaves.
 
 Layout: ``<folder>/<YYYY-MM-DDTHH>/{predictions,feedback,failures}-<writer>.jsonl``, hours in UTC,
-one JSON record a line. A record is handed to the kernel whole before ``append`` returns, so it
-survives ``kill -9`` of any process; it is not fsynced, so not a power failure.
+one JSON record a line, chained by hashes (``resources.chain``). A record is handed to the kernel
+whole before ``append`` returns, so it survives ``kill -9`` of any process; it is not fsynced, so
+not a power failure.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import os
 import re
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal, TypeVar
@@ -22,6 +24,7 @@ from pydantic import ValidationError
 
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.prediction import FailureRecord, FeedbackRecord, PredictionRecord
+from resources.chain import HEAD_SUFFIX, Chain, unlink
 
 FOLDER_FORMAT: Final = "%Y-%m-%dT%H"
 KEY_FORMAT: Final = "%Y-%m-%d-%H:00"
@@ -49,6 +52,16 @@ def _hour(prediction_id: str) -> tuple[str, int]:
     return datetime.fromtimestamp(moment_ms / 1000, UTC).strftime(FOLDER_FORMAT), moment_ms
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    """An open file of records, and the one beside it that tells the end of its chain."""
+
+    hour: str
+    handle: int
+    head: int
+    chain: Chain
+
+
 class JournalWriter:
     """Appends records; threads share one. Every writer has files of its own.
 
@@ -59,7 +72,7 @@ class JournalWriter:
     def __init__(self, folder: Path) -> None:
         self._folder: Final = folder
         self._lock: Final = threading.Lock()
-        self._open: dict[Kind, tuple[str, int]] = {}
+        self._open: dict[Kind, _File] = {}
         self._newest_ms = 0
 
     def append(self, record: PredictionRecord | FeedbackRecord | FailureRecord) -> None:
@@ -68,17 +81,18 @@ class JournalWriter:
         Raises:
             JournalUnavailable: no space, no permission, a lost disk. The file keeps no part.
         """
-        line = record.model_dump_json().encode() + b"\n"
+        line = record.model_dump_json().encode()
         if isinstance(record, PredictionRecord):
-            self.append_predictions(line, record.answer.prediction_id)
+            self.append_predictions([line], record.answer.prediction_id)
             return
         kind: Kind = "feedback" if isinstance(record, FeedbackRecord) else "failures"
         with self._lock, self._faults_named():
-            self._write(kind, record.at.astimezone(UTC).strftime(FOLDER_FORMAT), line)
+            self._write(kind, record.at.astimezone(UTC).strftime(FOLDER_FORMAT), [line])
 
-    def append_predictions(self, lines: bytes, first_id: str) -> None:
-        """Write whole lines at once: ``PredictionRecord`` as JSON, all made in one millisecond.
+    def append_predictions(self, lines: Sequence[bytes], first_id: str) -> None:
+        """Write whole records at once: ``PredictionRecord`` as JSON, all made in one millisecond.
 
+        They are not chained yet and have no newline.
         ``first_id`` is the id of any of them; it places them in their hour.
 
         Raises:
@@ -105,29 +119,39 @@ class JournalWriter:
             for kind in list(self._open):
                 self._leave(kind)
 
-    def _write(self, kind: Kind, hour: str, line: bytes) -> None:
-        handle = self._handle(kind, hour)
-        size = os.fstat(handle).st_size
+    def _write(self, kind: Kind, hour: str, lines: Sequence[bytes]) -> None:
+        file = self._file(kind, hour)
+        size = os.fstat(file.handle).st_size
+        content = file.chain.link(lines)
         try:
-            written = os.write(handle, line)
-            while written < len(line):
-                written += os.write(handle, line[written:])
+            written = os.write(file.handle, content)
+            while written < len(content):
+                written += os.write(file.handle, content[written:])
+            os.pwrite(file.head, file.chain.head, 0)
         except OSError:
             # Only a file's last line may be unfinished: take it back, and never write behind it.
             self._leave(kind, size)
             raise
 
-    def _handle(self, kind: Kind, hour: str) -> int:
+    def _file(self, kind: Kind, hour: str) -> _File:
         opened = self._open.get(kind)
-        if opened is not None and opened[0] == hour:
-            return opened[1]
+        if opened is not None and opened.hour == hour:
+            return opened
         self._leave(kind)
         folder = self._folder / hour
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{kind}-{os.getpid()}-{secrets.token_hex(6)}.jsonl"
-        handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o640)
-        self._open[kind] = (hour, handle)
-        return handle
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        chain, head = Chain(path.name), os.open(path.with_suffix(HEAD_SUFFIX), flags, 0o640)
+        try:
+            os.pwrite(head, chain.head, 0)
+            handle = os.open(path, flags | os.O_APPEND, 0o640)
+        except OSError:
+            os.close(head)
+            path.with_suffix(HEAD_SUFFIX).unlink(missing_ok=True)
+            raise
+        self._open[kind] = _File(hour, handle, head, chain)
+        return self._open[kind]
 
     def _leave(self, kind: Kind, size: int | None = None) -> None:
         opened = self._open.pop(kind, None)
@@ -135,9 +159,10 @@ class JournalWriter:
             return
         try:
             if size is not None:
-                os.ftruncate(opened[1], size)
+                os.ftruncate(opened.handle, size)
         finally:
-            os.close(opened[1])
+            os.close(opened.handle)
+            os.close(opened.head)
 
 
 def journal_folder(home: Path) -> Path:
@@ -151,6 +176,13 @@ def hours(folder: Path) -> list[str]:
     return sorted(datetime.strptime(name, FOLDER_FORMAT).strftime(KEY_FORMAT) for name in names)
 
 
+def list_files(folder: Path, key: str) -> list[Path]:
+    """The files of one hour that are there, or of which a head says that they were, sorted."""
+    where = _hour_folder(folder, key)
+    return sorted({path.with_suffix(".jsonl") for path in where.iterdir()
+                   if path.suffix in (".jsonl", HEAD_SUFFIX)})
+
+
 def read_hour(folder: Path, key: str) -> tuple[list[PredictionRecord], list[FeedbackRecord]]:
     """Records of one hour: predictions by id, feedback by time and then id.
 
@@ -161,22 +193,53 @@ def read_hour(folder: Path, key: str) -> tuple[list[PredictionRecord], list[Feed
         ValueError: ``key`` is not a partition key.
         JournalDamaged: any other line that is not a record; names the file and the line.
     """
-    where = folder / datetime.strptime(key, KEY_FORMAT).strftime(FOLDER_FORMAT)
+    where = _hour_folder(folder, key)
     predictions = list(_records(where, "predictions", PredictionRecord))
-    feedback = list(_records(where, "feedback", FeedbackRecord))
     predictions.sort(key=lambda record: record.answer.prediction_id)
-    feedback.sort(key=lambda record: (record.at, record.prediction_id, record.label))
-    return predictions, feedback
+    return predictions, read_labels(folder, key)
+
+
+def read_lines(folder: Path, key: str, marks: Sequence[bytes]) -> Iterator[bytes]:
+    """Prediction lines of one hour that hold any of ``marks``, in no order, as they stand.
+
+    For what looks again and again at few of many records: to read one whole is forty times the
+    work. An unfinished last line is left out.
+    """
+    where = _hour_folder(folder, key)
+    for path in sorted(where.glob("predictions-*.jsonl")):
+        *lines, _unfinished = path.read_bytes().split(b"\n")
+        yield from (line for line in lines if any(mark in line for mark in marks))
+
+
+def read_labels(folder: Path, key: str) -> list[FeedbackRecord]:
+    """Labels that came in one hour, by time and then id; as ``read_hour``."""
+    return sorted(_records(_hour_folder(folder, key), "feedback", FeedbackRecord),
+                  key=lambda record: (record.at, record.prediction_id, record.label))
 
 
 def read_failures(folder: Path, key: str) -> list[FailureRecord]:
     """Failures of one hour by time; as ``read_hour``."""
-    where = folder / datetime.strptime(key, KEY_FORMAT).strftime(FOLDER_FORMAT)
+    where = _hour_folder(folder, key)
     return sorted(_records(where, "failures", FailureRecord), key=lambda record: record.at)
 
 
 def find(folder: Path, prediction_id: str) -> PredictionRecord | None:
     """The record of one prediction, or None. Reads a few pages of one hour's files."""
+    found = find_line(folder, prediction_id)
+    return None if found is None else found[0]
+
+
+def find_line(folder: Path, prediction_id: str) -> tuple[PredictionRecord, bytes] | None:
+    """The record of one prediction and its line, without its newline, or None."""
+    found = locate(folder, prediction_id)
+    if found is None:
+        return None
+    path, line = found
+    return _record(line, PredictionRecord, f"{path}, prediction {prediction_id}"), line
+
+
+def locate(folder: Path, prediction_id: str) -> tuple[Path, bytes] | None:
+    """The file and the line, without its newline, of one prediction's record, or None."""
     if not _ID.fullmatch(prediction_id):
         return None
     hour, target = _hour(prediction_id)
@@ -190,9 +253,12 @@ def find(folder: Path, prediction_id: str) -> PredictionRecord | None:
             at = lines.find(b'"prediction_id":"' + prediction_id.encode(), start, stop)
             end = lines.find(b"\n", at) if at >= 0 else -1
             if end >= 0:
-                line = lines[lines.rfind(b"\n", 0, at) + 1 : end]
-                return _record(line, PredictionRecord, f"{path}, byte {at}")
+                return path, lines[lines.rfind(b"\n", 0, at) + 1 : end]
     return None
+
+
+def _hour_folder(folder: Path, key: str) -> Path:
+    return folder / datetime.strptime(key, KEY_FORMAT).strftime(FOLDER_FORMAT)
 
 
 def _bisect(lines: mmap.mmap, limit_ms: int) -> tuple[int, int]:
@@ -217,6 +283,6 @@ def _records(where: Path, kind: Kind, schema: type[Record]) -> Iterator[Record]:
 
 def _record(line: bytes, schema: type[Record], where: str) -> Record:
     try:
-        return schema.model_validate_json(line)
+        return schema.model_validate_json(unlink(line))
     except ValidationError as error:
         raise JournalDamaged(f"{where}: not a record ({error.errors()[0]['msg']})") from error

@@ -21,6 +21,8 @@ PROGRAM_TAG: Final = "mlops.program_sha256"
 class MlflowError(PlatformError):
     """MLflow can not be reached or refuses."""
 
+    transient = True
+
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
@@ -56,6 +58,13 @@ class Tracking:
             return uri
         (self.home / "mlflow").mkdir(parents=True, exist_ok=True)
         return f"sqlite:///{self.home / 'mlflow' / 'mlflow.db'}"
+
+    def page(self, run_id: str) -> str | None:
+        """Address of a run in MLflow's UI; None with the embedded store, which has none."""
+        if not self.uri.startswith("http"):
+            return None
+        experiment = self.client().get_run(run_id).info.experiment_id
+        return f"{self.uri}/#/experiments/{experiment}/runs/{run_id}"
 
     def client(self) -> Any:
         """An ``MlflowClient``; the experiment is there afterwards.

@@ -69,6 +69,15 @@ class AuditRow(Base):
     sha256: Mapped[str] = mapped_column(String(64), unique=True)
 
 
+class AuditHead(Base):
+    """How many entries the audit log has and the hash of the last; there is one row, with id 1."""
+
+    __tablename__ = "audit_head"
+    id: Mapped[int] = mapped_column(Integer, primary_key=True)
+    entries: Mapped[int] = mapped_column(Integer)
+    sha256: Mapped[str] = mapped_column(String(64))
+
+
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
     """One entry of the audit log as people read it."""
@@ -85,6 +94,11 @@ class AuditEntry:
 def database_url(home: Path) -> str:
     """``MLOPS_DATABASE_URL``, else SQLite below ``home``."""
     return os.environ.get(URL_VARIABLE) or f"sqlite:///{home / 'platform.db'}"
+
+
+def has_database(home: Path) -> bool:
+    """Whether a platform database was made yet; a server's counts as one."""
+    return bool(os.environ.get(URL_VARIABLE)) or (home / "platform.db").is_file()
 
 
 def in_utc(moment: datetime) -> datetime:
@@ -113,6 +127,8 @@ def append_audit(
     session.add(entry)
     try:
         session.flush()
+        session.merge(AuditHead(id=1, entries=entry.id, sha256=entry.sha256))
+        session.flush()
     except IntegrityError as error:
         raise ConflictingChange(
             "somebody else changed the platform meanwhile; repeat the change"
@@ -124,6 +140,12 @@ def _entry_hash(row: AuditRow) -> str:
         "at": in_utc(row.at).isoformat(), "actor": row.actor, "action": row.action,
         "reason": row.reason, "details": row.details, "previous": row.previous,
     })
+
+
+def _head(session: Session) -> tuple[int, str]:
+    """Entries of the audit log, and the hash of the last."""
+    head = session.get(AuditHead, 1)
+    return (0, GENESIS) if head is None else (head.entries, head.sha256)
 
 
 def _swap(session: Session, present: int, body: dict[str, Any]) -> bool:
@@ -189,7 +211,7 @@ class PlatformDatabase:
                 )
             append_audit(
                 session, actor=actor, action=action, reason=state.reason,
-                details={**details, "revision": state.revision, "state_sha256": sha256_json(body)},
+                details={**details, "revision": state.revision, "state": body},
             )
 
     def read_audit(self) -> list[AuditEntry]:
@@ -201,6 +223,7 @@ class PlatformDatabase:
         entries: list[AuditEntry] = []
         previous = GENESIS
         with Session(self.engine) as session:
+            before = _head(session)
             for row in session.scalars(select(AuditRow).order_by(AuditRow.id)):
                 if row.previous != previous or _entry_hash(row) != row.sha256:
                     raise BrokenAuditLog(
@@ -210,4 +233,13 @@ class PlatformDatabase:
                 previous = row.sha256
                 entries.append(AuditEntry(row.id, row.at.isoformat(), row.actor, row.action,
                                           row.reason, row.details, row.sha256))
+        with Session(self.engine) as session:
+            after = _head(session)
+        # Another process may add entries meanwhile: the log ends between the two ends it had.
+        hashes = [GENESIS, *(entry.sha256 for entry in entries)]
+        if not before[0] <= len(entries) <= after[0] or hashes[before[0]] != before[1] or (
+                len(entries) == after[0] and previous != after[1]):
+            raise BrokenAuditLog(
+                f"the audit log in {self.engine.url.render_as_string()} has {len(entries)} "
+                f"entries, but had {before[0]}; restore the database from a backup")
         return entries

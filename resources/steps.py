@@ -141,6 +141,19 @@ class StepResult:
     reused: bool
 
 
+def parent_of(store: ArtifactStore, ref: InputRef, asset: str) -> InputRef:
+    """The version of ``asset`` that ``ref`` itself was made from.
+
+    Raises:
+        MissingArtifact: it read none, or several.
+    """
+    found = [parent for parent in store.verify(ref).inputs if parent.asset == asset]
+    if len(found) != 1:
+        raise MissingArtifact(f"`{ref.asset}` {ref.version[:16]} was made from {len(found)} "
+                              f"versions of `{asset}`, not 1")
+    return found[0]
+
+
 def find_ancestors(store: ArtifactStore, asset: str, refs: Iterable[InputRef]) -> list[InputRef]:
     """The versions of ``asset`` that ``refs`` were made from, by their records, any depth up."""
     found: set[InputRef] = set()

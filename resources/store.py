@@ -28,6 +28,7 @@ from resources.durable import (
     lock_folder,
     locked,
     remove_leftovers,
+    sweep_folders,
     sync_folder,
     sync_tree,
     write_bytes,
@@ -151,11 +152,7 @@ class ArtifactStore:
 
     def _sweep(self, base: Path) -> None:
         """Remove what killed processes left: scratch folders, and halves of small files."""
-        for stale in base.iterdir():
-            handle = lock_folder(stale, wait=False)
-            if handle is not None:
-                shutil.rmtree(stale, ignore_errors=True)
-                os.close(handle)
+        sweep_folders(base.iterdir())
         for pattern in ("*/refs", "*/records", ".steps"):
             for folder in self.root.glob(pattern):
                 remove_leftovers(folder)

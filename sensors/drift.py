@@ -1,74 +1,99 @@
-"""The drift sensor: one retraining for each episode that `drift_report` calls drifted."""
+"""The drift sensor: one retraining for each episode in which `drift_report` asks for one."""
 
-import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import dagster as dg
 
-from sensors.runs import unfinished_run
+from mlops_assets.contracts.rollout import LADDER
+from sensors.runs import UNFINISHED, latest_rollout
 
 JOB_NAME: Final = "retrain"
 DRIFT_KEY: Final = dg.AssetKey("drift_report")
-EVIDENCE_TAG: Final = "mlops/drift_reason"
+BATCHES: Final = dg.DynamicPartitionsDefinition(name="batch")
+EPISODE_TAG: Final = "mlops/drift_episode"
+REASON_TAG: Final = "mlops/drift_reason"
 REPORT_TAG: Final = "mlops/drift_report"
+WEEK: Final = timedelta(days=7)
+REASON_LENGTH: Final = 250
 
 
-def _recent_retrain(instance: dg.DagsterInstance, cooldown: timedelta) -> str | None:
-    """Why no retraining may be requested now, or None."""
-    tagged = dg.RunsFilter(job_name=JOB_NAME)
-    running = unfinished_run(instance, JOB_NAME)
-    if running is not None:
-        return f"retraining run {running} is not finished"
-    records = instance.get_run_records(tagged, limit=1)
-    if records and EVIDENCE_TAG in records[0].dagster_run.tags:
-        age = datetime.now(UTC) - records[0].create_timestamp
-        if age < cooldown:
-            return f"the last retraining was requested {age} ago; the cooldown is {cooldown}"
+def _value(metadata: dict[str, dg.MetadataValue], key: str) -> str:
+    return str(metadata[key].value) if key in metadata else ""
+
+
+def _refusal(
+    records: list[dg.RunRecord], now: datetime, *, cooldown: timedelta, budget: int
+) -> str | None:
+    """Why no retraining may be requested now, by the runs that drift asked for, newest first."""
+    for record in records:
+        if record.dagster_run.status in UNFINISHED:
+            return f"retraining run {record.dagster_run.run_id} is not finished"
+    if records and now - records[0].create_timestamp < cooldown:
+        return (f"the last retraining was asked for {now - records[0].create_timestamp} ago; the "
+                f"cooldown is {cooldown}")
+    week = [record for record in records if now - record.create_timestamp < WEEK]
+    if len(week) >= budget:
+        return f"{len(week)} retrainings in a week, which is the budget: a person must decide"
     return None
 
 
-def _text(metadata: dict[str, dg.MetadataValue], key: str) -> str:
-    return str(metadata[key].value)
+def build_drift_sensor(
+    serving: Callable[[], str | None], *, interval_seconds: int, cooldown_hours: float,
+    budget_a_week: int,
+) -> dg.SensorDefinition:
+    """The sensor over ``drift_report``; ``serving`` tells which model version is champion.
 
-
-def build_drift_sensor(*, interval_seconds: int, cooldown_hours: float) -> dg.SensorDefinition:
-    """The sensor over ``drift_report``; its cursor is the storage id of the last report it saw."""
+    It keeps nothing itself: what was requested is told from the runs, and a run key names the
+    episode and the attempt, so that a restarted daemon neither repeats nor loses a request.
+    """
 
     @dg.sensor(
         name="drift_sensor", job_name=JOB_NAME, minimum_interval_seconds=interval_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Requests one retraining when a drift report says `drifted`.",
+        description="Requests one retraining, on production's labelled images as a new batch, "
+                    "when a drift report asks for it.",
     )
     def drift_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        after = int(context.cursor) if context.cursor else None
         reports = context.instance.fetch_materializations(
-            dg.AssetRecordsFilter(asset_key=DRIFT_KEY, after_storage_id=after),
-            limit=1, ascending=False,
-        ).records
-        if not reports:
-            return dg.SensorResult(skip_reason=dg.SkipReason("no new drift report"))
-        report = reports[0]
-        cursor = str(report.storage_id)
-        materialization = report.asset_materialization
-        if materialization is None:
-            raise dg.DagsterInvariantViolationError(f"event {cursor} is no materialization")
-        metadata = dict(materialization.metadata)
-        verdict = _text(metadata, "verdict")
-        if verdict != "drifted":
-            return dg.SensorResult(
-                cursor=cursor, skip_reason=dg.SkipReason(f"the latest verdict is {verdict}")
-            )
-        blocked = _recent_retrain(context.instance, timedelta(hours=cooldown_hours))
-        if blocked is not None:
-            return dg.SensorResult(cursor=cursor, skip_reason=dg.SkipReason(blocked))
-        evidence = json.dumps({"window_rows": _text(metadata, "window_rows")})
-        return dg.SensorResult(cursor=cursor, run_requests=[
-            dg.RunRequest(
-                run_key=f"drift-{cursor}",
-                tags={EVIDENCE_TAG: _text(metadata, "reason"), "mlops/drift_evidence": evidence,
-                      REPORT_TAG: _text(metadata, "version")},
-            )
-        ])
+            dg.AssetRecordsFilter(asset_key=DRIFT_KEY), limit=1, ascending=False).records
+        if not reports or reports[0].asset_materialization is None:
+            return dg.SensorResult(skip_reason=dg.SkipReason("no drift report yet"))
+        metadata = dict(reports[0].asset_materialization.metadata)
+        reason = _value(metadata, "action_reason")
+        if _value(metadata, "action") != "retrain":
+            return dg.SensorResult(skip_reason=dg.SkipReason(
+                f"the latest report asks for {_value(metadata, 'action')}: {reason}"))
+        changed, step = latest_rollout(context.instance)
+        if step in LADDER:
+            return dg.SensorResult(skip_reason=dg.SkipReason(
+                f"a newer model is being rolled out ({step}); its judgement comes first"))
+        if changed > reports[0].storage_id:
+            return dg.SensorResult(skip_reason=dg.SkipReason(
+                "what serves has changed since the latest report"))
+        # A report that began before a change of what serves may end after it.
+        if _value(metadata, "model_version") != serving():
+            return dg.SensorResult(skip_reason=dg.SkipReason(
+                "the latest report is of a model that does not serve"))
+        records = [record for record in context.instance.get_run_records(
+            dg.RunsFilter(job_name=JOB_NAME)) if EPISODE_TAG in record.dagster_run.tags]
+        refusal = _refusal(records, datetime.now(UTC), cooldown=timedelta(hours=cooldown_hours),
+                           budget=budget_a_week)
+        if refusal is not None:
+            return dg.SensorResult(skip_reason=dg.SkipReason(refusal))
+        episode = _value(metadata, "episode")
+        before = sum(record.dagster_run.tags[EPISODE_TAG] == episode for record in records)
+        name = f"{episode}-{before + 1}"
+        batch = f"feedback-{name}"
+        return dg.SensorResult(
+            dynamic_partitions_requests=[BATCHES.build_add_request([batch])],
+            run_requests=[dg.RunRequest(
+                run_key=f"drift-{name}", partition_key=batch,
+                # A run whose process was killed is taken up again where it was.
+                tags={"dagster/max_retries": "2", EPISODE_TAG: episode,
+                      REASON_TAG: reason[:REASON_LENGTH], REPORT_TAG: _value(metadata, "version")},
+            )],
+        )
 
     return drift_sensor
