@@ -1,7 +1,7 @@
 """The features group: what training reads, embeddings, and the drift reference."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import dagster as dg
 
@@ -12,6 +12,7 @@ from mlops_assets.present import BATCHES, DATA_OWNER, ON_NEW_BYTES, check, mater
 from resources.platform import Platform
 from resources.steps import Step
 
+GIB: Final = 2**30
 Results = Iterator[dg.MaterializeResult[Any]]
 
 
@@ -22,8 +23,8 @@ Results = Iterator[dg.MaterializeResult[Any]]
     owners=[DATA_OWNER],
     automation_condition=ON_NEW_BYTES,
     description=(
-        "Decoded pixels of each split as memory-mapped uint8 arrays: training gathers whole "
-        "batches from them without decoding anything."
+        "Pixels of each split as memory-mapped uint8 arrays, from which training gathers whole "
+        "batches without decoding anything; where they would not fit, the encoded images."
     ),
 )
 def training_shards(context: dg.AssetExecutionContext, platform: Platform) -> Results:
@@ -32,11 +33,13 @@ def training_shards(context: dg.AssetExecutionContext, platform: Platform) -> Re
     pixels = settings.dataset.pixels
     step = Step(
         "features", ("training_shards",), inputs={"dataset": "one", "raw_images": "ancestor"},
-        config={"pixels": pixels.model_dump(mode="json")},
+        config={"pixels": pixels.model_dump(mode="json"),
+                "shards_gib": settings.features.shards_gib},
     )
     yield from materialize(
         context, platform, step,
-        lambda work: build_shards(pixels, work, threads=settings.training.threads),
+        lambda work: build_shards(pixels, work, threads=settings.training.threads,
+                                  budget_bytes=settings.features.shards_gib * GIB),
     )
 
 
@@ -63,7 +66,8 @@ def embeddings(context: dg.AssetExecutionContext, platform: Platform) -> Results
     step = Step(
         "features", ("embeddings",),
         inputs={"raw_images": "same-partition", "validated_images": "same-partition"},
-        config={**features.model_dump(mode="json"), "pixels": pixels.model_dump(mode="json")},
+        config={**features.model_dump(mode="json", exclude={"shards_gib"}),
+                "pixels": pixels.model_dump(mode="json")},
         seed=training.seed, threads=training.threads,
     )
     yield from materialize(

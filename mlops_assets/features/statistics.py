@@ -1,17 +1,19 @@
 """Feature statistics: what the training images look like, the reference that drift is told from.
 
-``reference.npz`` holds, over the training split: ``pixel_mean`` and ``pixel_std`` float32 ``[N]``
-(one value an image, 0-255), ``label_counts`` int64 ``[K]``, and the principal components of the
-backbone's embeddings: ``center`` ``[D]``, ``components`` ``[P, D]``, ``projected`` ``[N, P]``.
-At most 10,000 images are kept, chosen evenly over the sorted image ids, which is a uniform sample
-since ids are hashes.
+``reference.npz`` holds, over the training split: each of ``contracts.image_statistics`` float32
+``[N]``, ``label_counts`` int64 ``[K]``, and the principal components of the backbone's embeddings:
+``center`` ``[D]``, ``components`` ``[P, D]``, ``projected`` ``[N, P]``. At most 10,000 images are
+kept, chosen evenly over the sorted image ids, which is a uniform sample since ids are hashes.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops_assets.contracts.image_statistics import describe_images
 from mlops_assets.contracts.model_card import REFERENCE_FILE
 from mlops_assets.contracts.summary import Summary
 from mlops_assets.features.embeddings import EMBEDDINGS_FILE, IDS_FILE
@@ -21,21 +23,6 @@ from resources.steps import Workspace
 
 MAX_REFERENCE = 10_000
 COMPONENTS = 16
-
-
-def pixel_moments(
-    images: NDArray[np.uint8],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Mean and standard deviation of each image's pixel values.
-
-    Args:
-        images: uint8 ``[N, H, W, C]``.
-
-    Returns:
-        Two float32 ``[N]``, in grey levels 0-255.
-    """
-    flat = images.reshape(len(images), -1).astype(np.float32)
-    return flat.mean(axis=1), flat.std(axis=1)
 
 
 def evenly(count: int, limit: int) -> NDArray[np.int64]:
@@ -61,14 +48,16 @@ def build_statistics(work: Workspace) -> None:
     shards = work.read("training_shards")
     classes, shard = read_classes(shards), read_shard(shards, "train")
     kept = evenly(len(shard.labels), MAX_REFERENCE)
-    mean, std = pixel_moments(shard.images[kept])
+    found = describe_images(shard.images[kept])
+    mean, std = found["pixel_mean"], found["pixel_std"]
     vectors = _vectors(work, shard, kept)
     center, components = principal_components(vectors, min(COMPONENTS, vectors.shape[1]))
     projected = ((vectors - center) @ components.T).astype(np.float32)
     counts = np.bincount(shard.labels, minlength=len(classes)).astype(np.int64)
     out, summary = work.out("feature_statistics"), work.summary("feature_statistics")
-    np.savez(out / REFERENCE_FILE, pixel_mean=mean, pixel_std=std, label_counts=counts,
-             center=center, components=components, projected=projected)
+    arrays: dict[str, Any] = {"label_counts": counts, "center": center, "components": components,
+                              "projected": projected, **found}
+    np.savez(out / REFERENCE_FILE, **arrays)
     summary.values |= {"rows": len(kept), "pixel_mean": float(mean.mean()),
                        "pixel_std": float(std.mean()), "embedding_dimensions": vectors.shape[1]}
     _draw(summary, mean, std, projected, shard.labels[kept], classes)

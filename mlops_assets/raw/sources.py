@@ -1,4 +1,7 @@
-"""Sources of labelled images. Each gives its classes and its images in a fixed order."""
+"""Sources of labelled images. Each gives its classes and its images in a fixed order.
+
+Folders and manifests are in ``labelled``; here are what they have in common, and torchvision's.
+"""
 
 from __future__ import annotations
 
@@ -34,54 +37,12 @@ class Source(Protocol):
     def classes(self) -> tuple[str, ...]:
         """Known classes, in the order of the model's outputs."""
 
+    @property
+    def left_out(self) -> int:
+        """Files below the root that the source does not take for images."""
+
     def images(self) -> Iterator[RawImage]:
         """Every image, in an order that depends on the content alone."""
-
-
-class ImageFolder:
-    """``root/<class>/*``: every plain file below a class folder is an image of that class.
-
-    Hidden files are left out. A file that is no image is passed on: validation says so.
-
-    Raises:
-        SourceError: no such folder, no class folders, or a class without a file.
-    """
-
-    def __init__(self, root: Path, classes: tuple[str, ...] | None = None) -> None:
-        self.root = root
-        if not root.is_dir():
-            raise SourceError(f"there is no folder {root}; set `root` in configs/dataset.yaml")
-        folders = sorted(
-            path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")
-        )
-        if len(folders) < 2:
-            raise SourceError(
-                f"{root} has {len(folders)} class folders; lay the images out as "
-                f"{root}/<class>/<file>, with at least two classes"
-            )
-        self._files = {folder.name: self._list(folder) for folder in folders}
-        for name, files in self._files.items():
-            if not files:
-                raise SourceError(f"class folder {root / name} has no file; fill it or remove it")
-        self._classes = classes or tuple(folder.name for folder in folders)
-
-    @staticmethod
-    def _list(folder: Path) -> list[Path]:
-        return sorted(
-            path for path in folder.rglob("*") if path.is_file() and not path.name.startswith(".")
-        )
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """The configured classes, or the names of the class folders, sorted."""
-        return self._classes
-
-    def images(self) -> Iterator[RawImage]:
-        """Files by class, then by path, with their bytes as they are."""
-        for label, files in self._files.items():
-            for path in files:
-                source = path.relative_to(self.root).as_posix()
-                yield RawImage(source, label, "", path.read_bytes())
 
 
 class TorchvisionSource:
@@ -96,7 +57,7 @@ class TorchvisionSource:
     def __init__(self, name: str, root: Path, limit: int | None = None) -> None:
         from torchvision import datasets
 
-        self.name, self.limit = name, limit
+        self.name, self.limit, self.left_out = name, limit, 0
         try:
             build = getattr(datasets, name)
             self._parts: dict[str, Any] = {
@@ -116,24 +77,21 @@ class TorchvisionSource:
 
     def images(self) -> Iterator[RawImage]:
         """The training part, then the test part, each in its own order."""
-        classes = self.classes
-        for part, dataset in self._parts.items():
-            pixels, targets = dataset.data, [int(target) for target in dataset.targets]
-            pixels = pixels if isinstance(pixels, np.ndarray) else pixels.numpy()
-            count = len(pixels) if part == "test" else min(self.limit or len(pixels), len(pixels))
-            for index in range(count):
-                image = pixels[index]
-                if image.ndim == 3:
-                    image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-                content = cv2.imencode(".png", image)[1].tobytes()
-                label = classes[targets[index]]
-                yield RawImage(f"{self.name}/{part}/{index:06d}.png", label, part, content)
+        yield from self._part("train", 0, self.limit)
+        yield from self._part("test", 0, None)
 
+    def beyond(self) -> Iterator[RawImage]:
+        """Images of the training part past ``limit``, which no snapshot has."""
+        if self.limit is not None:
+            yield from self._part("train", self.limit, None)
 
-def open_source(
-    kind: str, name: str, root: Path, *, limit: int | None, classes: tuple[str, ...] | None
-) -> Source:
-    """The source that ``configs/dataset.yaml`` names; ``kind`` is its ``source`` key."""
-    if kind == "image_folder":
-        return ImageFolder(root, classes)
-    return TorchvisionSource(name, root, limit)
+    def _part(self, part: str, start: int, stop: int | None) -> Iterator[RawImage]:
+        dataset, classes = self._parts[part], self.classes
+        pixels = dataset.data if isinstance(dataset.data, np.ndarray) else dataset.data.numpy()
+        for index in range(start, min(stop or len(pixels), len(pixels))):
+            image = pixels[index]
+            if image.ndim == 3:
+                image = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+            content = cv2.imencode(".png", image)[1].tobytes()
+            label = classes[int(dataset.targets[index])]
+            yield RawImage(f"{self.name}/{part}/{index:06d}.png", label, part, content)

@@ -8,7 +8,9 @@ import dagster as dg
 from mlops_assets.present import BATCHES, DATA_OWNER, ON_NEW_BYTES, check, materialize
 from mlops_assets.validated.build import build_validated
 from mlops_assets.validated.dataset import build_dataset
+from resources.forgotten import read_forgotten
 from resources.platform import Platform
+from resources.released import read_released
 from resources.steps import Step
 
 
@@ -37,15 +39,18 @@ def validate(
 ) -> Iterator[dg.MaterializeResult[Any]]:
     """Inspect every image of a batch."""
     settings = platform.settings
+    released = read_released(platform.root, platform.store, context.partition_key)
     step = Step(
         "validated", ("validated_images", "quarantined_images"),
         inputs={"raw_images": "same-partition"},
-        config=settings.validation.model_dump(mode="json"),
+        config={**settings.validation.model_dump(mode="json"),
+                **({"released": released} if released else {})},
     )
     threads = settings.training.threads
     yield from materialize(
         context, platform, step,
-        lambda work: build_validated(settings.validation, work, threads=threads),
+        lambda work: build_validated(settings.validation, work, threads=threads,
+                                     released=released),
     )
 
 
@@ -62,6 +67,7 @@ def validate(
     check_specs=[
         check("dataset", "images_per_class", "Every class has enough images."),
         check("dataset", "class_balance", "No class outweighs another beyond the limit."),
+        check("dataset", "batches_alike", "Each batch looks like the others.", blocking=False),
         check("dataset", "no_leakage", "No image stands in two splits."),
         check("dataset", "every_split_has_images", "Train, validation and test have images."),
     ],
@@ -81,10 +87,12 @@ def dataset(
     """Merge all good batches."""
     settings = platform.settings
     shares, limits = settings.dataset.split, settings.validation
+    forgotten = read_forgotten(platform.root)
     step = Step(
         "validated", ("dataset",), inputs={"validated_images": "every-partition"},
-        config={"split": shares.model_dump(mode="json"), **limits.model_dump(mode="json")},
+        config={"split": shares.model_dump(mode="json"), **limits.model_dump(mode="json"),
+                "forgotten": forgotten},
     )
     yield from materialize(
-        context, platform, step, lambda work: build_dataset(shares, limits, work)
+        context, platform, step, lambda work: build_dataset(shares, limits, work, forgotten)
     )

@@ -28,6 +28,7 @@ from mlops_assets.pictures import bars
 from mlops_assets.provenance.hashing import canonical_json, digest_files
 from mlops_assets.provenance.merkle import merkle_root
 from mlops_assets.provenance.rows import HEADER_FILE, make_header, row_leaves
+from mlops_assets.validated.batches import check_batches
 from mlops_assets.validated.duplicates import nearest_within
 from resources.steps import Workspace
 
@@ -55,8 +56,13 @@ def assign_split(image_id: str, origin_split: str, shares: SplitShares) -> Split
     return "train"
 
 
-def build_dataset(shares: SplitShares, limits: ValidationSettings, work: Workspace) -> None:
+def build_dataset(
+    shares: SplitShares, limits: ValidationSettings, work: Workspace,
+    forgotten: Sequence[str] = (),
+) -> None:
     """Merge the manifests of all good batches into the rows that everything else reads.
+
+    Images whose ids are ``forgotten`` are in no split, and are listed as excluded.
 
     Raises:
         NoGoodBatch: every batch failed a blocking check.
@@ -75,7 +81,12 @@ def build_dataset(shares: SplitShares, limits: ValidationSettings, work: Workspa
         pl.read_parquet(folder / MANIFEST_FILE).with_columns(batch=pl.lit(batch))
         for batch, folder in batches.items()
     )
-    rows, excluded = split_rows(frame, shares, limits)
+    gone = frame.filter(pl.col("image_id").is_in(list(forgotten)))
+    rows, excluded = split_rows(
+        frame.filter(~pl.col("image_id").is_in(list(forgotten))), shares, limits)
+    excluded = pl.concat([excluded, gone.select(
+        "image_id", split=pl.lit(""), batch="batch", source="source",
+        reason=pl.lit("forgotten"))]).sort("image_id", "batch")
     out, summary = work.out("dataset"), work.summary("dataset")
     ordered = rows.select(ROW_SCHEMA.names).to_dicts()
     pq.write_table(pa.Table.from_pylist(ordered, schema=ROW_SCHEMA), out / ROWS_FILE,
@@ -84,8 +95,9 @@ def build_dataset(shares: SplitShares, limits: ValidationSettings, work: Workspa
     (out / CLASSES_FILE).write_bytes(canonical_json(classes))
     summary.values |= {"rows": rows.height, "classes": len(classes), "batches": len(batches),
                        "skipped_batches": len(manifests) - len(batches),
-                       "excluded": excluded.height}
+                       "excluded": excluded.height, "forgotten": gone.height}
     _summarize(summary, rows, classes, limits)
+    check_batches(summary, frame, limits.max_batch_distance)
     work.write_checks("dataset")
     beside = {name: digest for name, digest in digest_files(out).items() if name != ROWS_FILE}
     header = make_header(classes, len(ordered), beside)

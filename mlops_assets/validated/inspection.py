@@ -14,6 +14,7 @@ from PIL import Image
 from mlops_assets.config import ValidationSettings
 from mlops_assets.contracts.manifest import THUMBNAIL_SIDE, Reason
 from mlops_assets.contracts.pixels import ImageFormat, sniff_format
+from mlops_assets.validated.issues import Look, look_at
 
 # The header's dimensions are compared with `max_pixels` before a pixel is decoded, so Pillow's
 # own guard, which only warns below twice its limit, is not needed.
@@ -39,7 +40,7 @@ class Facts:
     """What a good image is.
 
     ``mean`` and ``std`` are over all pixel values, 0-255; ``thumbnail`` is 16 x 16 grey uint8,
-    row by row.
+    row by row; ``look`` is what oddities are told from.
     """
 
     format: ImageFormat
@@ -49,6 +50,7 @@ class Facts:
     mean: float
     std: float
     thumbnail: bytes
+    look: Look
 
 
 def inspect_image(content: bytes, source: str, limits: ValidationSettings) -> Facts | Fault:
@@ -89,6 +91,8 @@ def _decode(image: Image.Image, found: ImageFormat, limits: ValidationSettings) 
     mean, std = (float(value[0, 0]) for value in cv2.meanStdDev(pixels.reshape(-1)))
     if std < limits.blank_std:
         return Fault("blank", f"standard deviation {std:.2f}; at least {limits.blank_std:g}")
-    grey = pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    grey = np.asarray(
+        pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
     small = cv2.resize(grey, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA)
-    return Facts(found, mode, image.width, image.height, mean, std, small.tobytes())
+    return Facts(found, mode, image.width, image.height, mean, std, small.tobytes(),
+                 look_at(grey))

@@ -1,0 +1,181 @@
+"""What is odd about good images: dark, bright, blurred, empty, long, or nearly the same twice.
+
+Such images stay in the dataset; a person looks at them. The kinds, and the idea to score each by
+one number against one threshold, are CleanVision's (Cleanlab, 2022); perceptual hashes are of the
+lowest frequencies of a 32 x 32 grey image (Zauner 2010, *Implementation and Benchmarking of
+Perceptual Image Hash Functions*).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from mlops_assets.config import IssueLimits
+
+# Larger images are looked at in this size: what is asked for shows in it.
+SIDE: Final = 256
+HASH_SIDE: Final = 32
+LOW: Final = 8
+MIDDLE: Final = LOW * LOW // 2 - 1
+FLIPPED: Final = 3
+BLOCK: Final = 1024
+# Below this deviation an image has too little in it for its hash to tell it from others.
+LEAST_STD: Final = 4.0
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Numbers of one image.
+
+    ``brightest`` and ``darkest`` are the 99th and 5th percentile of grey, 0 to 1; ``entropy`` is of
+    its grey levels, in bits; ``sharpness`` is the deviation of its Laplacian over that of its grey;
+    ``aspect`` is the short side over the long one; ``phash`` 64 bits, None of an image that is
+    nearly constant.
+    """
+
+    brightest: float
+    darkest: float
+    entropy: float
+    sharpness: float
+    aspect: float
+    phash: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One thing that is odd about one image; ``score`` is what the threshold was compared with."""
+
+    kind: str
+    score: float
+    detail: str
+
+
+def look_at(grey: NDArray[np.uint8]) -> Look:
+    """The numbers of an image, uint8 ``[H, W]``."""
+    height, width = grey.shape
+    longest = max(height, width)
+    small = grey
+    if longest > SIDE:
+        size = (max(1, width * SIDE // longest), max(1, height * SIDE // longest))
+        small = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+    counts = np.bincount(small.reshape(-1), minlength=256)
+    below = counts.cumsum()
+    filled = counts[counts > 0]
+    deviation = float(cv2.meanStdDev(small)[1][0, 0])
+    edges = float(cv2.meanStdDev(cv2.Laplacian(small, cv2.CV_16S))[1][0, 0])
+    return Look(
+        brightest=float(below.searchsorted(0.99 * small.size)) / 255,
+        darkest=float(below.searchsorted(0.05 * small.size)) / 255,
+        entropy=float(np.log2(small.size) - (filled @ np.log2(filled)) / small.size),
+        sharpness=edges / max(deviation, 1e-6),
+        aspect=min(height, width) / longest,
+        phash=_hash(small) if deviation >= LEAST_STD else None,
+    )
+
+
+def _hash(grey: NDArray[np.uint8]) -> int:
+    """64 bits: whether each of the lowest 8 x 8 frequencies lies above their median."""
+    tile = cv2.resize(grey, (HASH_SIDE, HASH_SIDE), interpolation=cv2.INTER_AREA)
+    low = cv2.dct(tile.astype(np.float32))[:LOW, :LOW].reshape(-1)
+    return int.from_bytes(np.packbits(low > np.sort(low[1:])[MIDDLE]).tobytes())
+
+
+def issues_of(look: Look, limits: IssueLimits) -> list[Issue]:
+    """What one image by itself is odd in."""
+    found = [
+        ("dark", look.brightest, look.brightest < limits.dark,
+         f"99 % of it is darker than {look.brightest:.2f}"),
+        ("bright", look.darkest, look.darkest > limits.bright,
+         f"95 % of it is brighter than {look.darkest:.2f}"),
+        ("low-information", look.entropy, look.entropy < limits.entropy,
+         f"{look.entropy:.2f} bits a pixel"),
+        ("blurry", look.sharpness, look.sharpness < limits.sharpness,
+         f"edges of {look.sharpness:.3f} of its contrast"),
+        ("odd-aspect", look.aspect, look.aspect < limits.aspect,
+         f"its short side is {look.aspect:.2f} of the long one"),
+    ]
+    return [Issue(kind, score, detail) for kind, score, odd, detail in found if odd]
+
+
+def near_duplicates(
+    hashes: Sequence[int | None], thumbnails: Sequence[bytes], rms: float
+) -> dict[int, int]:
+    """For each image that nearly equals an earlier one, the index of the first such.
+
+    Hashes at most ``FLIPPED`` bits apart propose, and thumbnails at most ``rms`` grey levels apart
+    (root mean square) confirm, so that images that only have the same composition are left alone.
+    Two such hashes have one of their four quarters in common (Manku et al. 2007).
+    """
+    known = np.array([index for index, value in enumerate(hashes) if value is not None], np.int64)
+    found: dict[int, int] = {}
+    if not len(known):
+        return found
+    values = np.array([hashes[index] for index in known], np.uint64)
+    pixels = np.frombuffer(b"".join(thumbnails[index] for index in known), np.uint8).reshape(
+        len(known), -1)
+    first = np.arange(len(known))
+    for quarter in values.view(np.uint16).reshape(-1, 4).T:
+        order = np.argsort(quarter, kind="stable")
+        ends = np.flatnonzero(np.diff(quarter[order])) + 1
+        for group in np.split(order, ends):
+            if len(group) > 1:
+                _join(group, values, pixels, rms, first)
+    for place in np.flatnonzero(first < np.arange(len(known))):
+        found[int(known[place])] = int(known[first[place]])
+    return found
+
+
+def _join(
+    group: NDArray[np.int64], values: NDArray[np.uint64], pixels: NDArray[np.uint8], rms: float,
+    first: NDArray[np.int64],
+) -> None:
+    """Lower ``first`` of each image of a group, in ascending order, to the first it equals."""
+    for start in range(0, len(group), BLOCK):
+        for begin in range(0, start + 1, BLOCK):
+            # Of images that equal an earlier one, only that one is compared with.
+            rows = _alone(group[start : start + BLOCK], first)
+            before = _alone(group[begin : begin + BLOCK], first)
+            apart = np.bitwise_count(values[rows][:, None] ^ values[before][None, :])
+            later, earlier = np.nonzero(apart <= FLIPPED)
+            mine, other = rows[later], before[earlier]
+            mine, other = mine[other < mine], other[other < mine]
+            for at in range(0, len(mine), BLOCK):
+                pair = slice(at, at + BLOCK)
+                gap = pixels[mine[pair]].astype(np.float32) - pixels[other[pair]]
+                near = np.sqrt((gap * gap).mean(axis=1)) <= rms
+                np.minimum.at(first, mine[pair][near], other[pair][near])
+
+
+def _alone(rows: NDArray[np.int64], first: NDArray[np.int64]) -> NDArray[np.int64]:
+    found: NDArray[np.int64] = rows[first[rows] == rows]
+    return found
+
+
+def list_issues(
+    rows: Sequence[dict[str, Any]], looks: Iterable[Look], limits: IssueLimits
+) -> list[dict[str, Any]]:
+    """A row for each issue of the good images ``rows``: id, source, label, kind, score, detail."""
+    found = []
+    hashes = []
+    for row, look in zip(rows, looks, strict=True):
+        hashes.append(look.phash)
+        found += [_row(row, issue) for issue in issues_of(look, limits)]
+    twins = near_duplicates(hashes, [row["thumbnail"] for row in rows], limits.near_rms)
+    for index, other in twins.items():
+        same = rows[index]["label"] == rows[other]["label"]
+        labels = "" if same else f", which is called {rows[other]['label']}"
+        found.append(_row(rows[index], Issue(
+            "near-duplicate" if same else "near-duplicate-other-label", 0.0,
+            f"nearly equals {rows[other]['source']}{labels}")))
+    return sorted(found, key=lambda row: (row["kind"], row["score"], row["source"]))
+
+
+def _row(row: dict[str, Any], issue: Issue) -> dict[str, Any]:
+    return {"image_id": row["image_id"], "source": row["source"], "label": row["label"],
+            "kind": issue.kind, "score": issue.score, "detail": issue.detail}
