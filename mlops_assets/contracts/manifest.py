@@ -10,7 +10,10 @@ THUMBNAIL_SIDE: Final = 16
 CLASSES_FILE: Final = "classes.json"
 MANIFEST_FILE: Final = "manifest.parquet"
 QUARANTINE_FILE: Final = "quarantine.parquet"
+ISSUES_FILE: Final = "issues.parquet"
 ROWS_FILE: Final = "rows.parquet"
+# Batches that come from production, as images with labels that came later.
+FEEDBACK_PREFIX: Final = "feedback-"
 
 Split = Literal["train", "validation", "test"]
 SPLITS: Final[tuple[Split, ...]] = get_args(Split)
@@ -64,6 +67,16 @@ QUARANTINE_SCHEMA: Final = pa.schema([
     pa.field("reason", pa.string(), nullable=False),
     pa.field("detail", pa.string(), nullable=False),
     pa.field("content", pa.binary(), nullable=False),
+])
+
+# Something odd about a good image, for a person to look at.
+ISSUE_SCHEMA: Final = pa.schema([
+    pa.field("image_id", pa.string(), nullable=False),
+    pa.field("source", pa.string(), nullable=False),
+    pa.field("label", pa.string(), nullable=False),
+    pa.field("kind", pa.string(), nullable=False),
+    pa.field("score", pa.float64(), nullable=False),
+    pa.field("detail", pa.string(), nullable=False),
 ])
 
 # One row of the dataset; its Merkle leaf is the canonical JSON of these five values.

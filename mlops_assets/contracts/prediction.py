@@ -58,9 +58,9 @@ class PredictionRecord(BaseModel):
     """One journal record: the answer, what it was computed from, and what drift reports read.
 
     ``embedding`` is the model's penultimate layer: float32, in JSON as base64 of its
-    little-endian bytes. ``pixel_mean`` and ``pixel_std`` are over the decoded pixels, in units of
-    0-255. ``weight``, ``step`` and ``revision`` are those of the state of serving that routed the
-    request; ``caller`` is who asked. ``cached``: the program had computed these bytes before.
+    little-endian bytes. ``pixel_mean`` to ``sharpness`` are ``contracts.image_statistics`` of the
+    decoded pixels. ``weight``, ``step`` and ``revision`` are those of the state of serving that
+    routed the request; ``caller`` is who asked. ``cached``: these bytes had been computed before.
     ``novelty`` is the squared distance of the embedding from the reference, divided by the 99.9 %
     quantile of held-out images: above 1 the image is unlike what the model was tested on.
     A record with ``shadow_of`` answered nobody: it is what the shadow model would have said.
@@ -77,6 +77,10 @@ class PredictionRecord(BaseModel):
     embedding: Vector
     pixel_mean: float
     pixel_std: float
+    roughness: float | None = None
+    flatness: float | None = None
+    faintness: float | None = None
+    sharpness: float | None = None
     weight: float = Field(1.0, ge=0, le=1)
     step: str = "idle"
     revision: int = 0
@@ -103,6 +107,7 @@ class FailureRecord(BaseModel):
     """A request that a model in some slot could not answer, through no fault of the image.
 
     ``problem`` is a word for what happened; ``revision`` is that of the state that routed it.
+    ``count`` requests of about the same moment had it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -113,6 +118,7 @@ class FailureRecord(BaseModel):
     model_version: str
     revision: int
     problem: str
+    count: int = Field(1, gt=0)
 
 
 def new_prediction_id(now: datetime | None = None) -> str:

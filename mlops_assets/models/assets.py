@@ -10,10 +10,12 @@ from mlops_assets.models.registration import (
     make_origin,
     offer_as_challenger,
     read_scores,
+    start_pin,
     write_registration,
 )
 from mlops_assets.models.train_step import TRAINING_ENV, train_in_process
-from mlops_assets.present import MODEL_OWNER, ON_NEW_BYTES, check, materialize
+from mlops_assets.present import MODEL_OWNER, ON_NEW_BYTES, RETRIES, check, materialize
+from resources.forgotten import read_forgotten
 from resources.mlflow import Tracking
 from resources.platform import Platform
 from resources.steps import Step, Workspace
@@ -26,6 +28,7 @@ def _tracking(platform: Platform) -> Tracking:
 
 
 @dg.asset(
+    retry_policy=RETRIES,
     group_name="models",
     deps=["training_shards"],
     kinds={"timm", "torch", "mlflow"},
@@ -34,7 +37,8 @@ def _tracking(platform: Platform) -> Tracking:
     automation_condition=ON_NEW_BYTES,
     description=(
         "A timm model trained on the shards, in a process of its own; the same inputs, settings "
-        "and hardware give the same bytes. Curves are in MLflow while it trains."
+        "and hardware give the same bytes. With new images from production it goes on from the "
+        "champion. Curves are in MLflow while it trains."
     ),
 )
 def trained_model(
@@ -43,8 +47,11 @@ def trained_model(
     """Train, or go on with an interrupted training."""
     settings = platform.settings
     training = settings.training
+    warm = start_pin(
+        platform.store, _tracking(platform), settings.release.model_name,
+        read_forgotten(platform.root)) if training.warm_start else {}
     step = Step(
-        "models", ("trained_model",), inputs={"training_shards": "one"},
+        "models", ("trained_model",), inputs={"training_shards": "one"}, pinned=warm,
         config=training.model_dump(mode="json"), seed=training.seed, threads=training.threads,
         device=training.device,
     )
@@ -60,10 +67,16 @@ def trained_model(
             ),
         )
 
-    yield from materialize(context, platform, step, build)
+    for result in materialize(context, platform, step, build):
+        shown = dict(result.metadata or {})
+        page = _tracking(platform).page(str(shown["mlflow_run_id"]))
+        if page is not None:
+            shown["mlflow_run"] = dg.MetadataValue.url(page)
+        yield result._replace(metadata=shown)
 
 
 @dg.asset(
+    retry_policy=RETRIES,
     group_name="models",
     deps=["trained_model", "training_shards"],
     kinds={"torch", "mlflow"},
@@ -138,6 +151,7 @@ def exported_model(context: dg.AssetExecutionContext, platform: Platform) -> Res
 
 
 @dg.asset(
+    retry_policy=RETRIES,
     group_name="models",
     deps=["exported_model", "model_evaluation"],
     kinds={"mlflow"},

@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 
 from mlops_assets.config import GateSettings
 from mlops_assets.contracts.files import EVALUATION_FILE
+from mlops_assets.contracts.manifest import FEEDBACK_PREFIX
 from mlops_assets.contracts.model_card import read_card
 from mlops_assets.contracts.summary import Summary
 from mlops_assets.features.shards import Shard, read_classes, read_shard
 from mlops_assets.models import charts, metrics
 from mlops_assets.models.gate import GateReport, judge
+from mlops_assets.models.label_errors import Answered, list_suspects
 from mlops_assets.models.programs import run_network, run_program
-from mlops_assets.models.registration import CHAMPION_INPUT
+from mlops_assets.models.registration import CHAMPION_INPUT, CHAMPION_SHARDS
 from mlops_assets.provenance.hashing import canonical_json
 from resources.steps import Workspace
 
@@ -51,7 +53,8 @@ def build_evaluation(settings: GateSettings, work: Workspace, *, threads: int) -
         rows=len(test.labels),
     )
     champion = _champion_right(work, classes, test, threads=threads)
-    report = judge(predicted == test.labels, champion, make_slices(test, classes), settings)
+    report = judge(predicted == test.labels, champion, make_slices(test, classes), settings,
+                   repairs=_repairs(work, test))
     out, summary = work.out("model_evaluation"), work.summary("model_evaluation")
     np.savez(out / PREDICTIONS_FILE, probabilities=probabilities, labels=test.labels,
              image_ids=test.image_ids.astype("S64"))
@@ -67,6 +70,10 @@ def build_evaluation(settings: GateSettings, work: Workspace, *, threads: int) -
     summary.add_picture("confusion_matrix", charts.draw_confusion(confusion, classes))
     summary.add_picture("f1_by_class", charts.draw_class_scores(per_class))
     summary.add_picture("calibration_plot", charts.draw_calibration(calibration))
+    validation = read_shard(shards, "validation")
+    known, _ = run_network(work.read("trained_model"), validation.images, threads=threads)
+    list_suspects([Answered(test, probabilities), Answered(validation, known)], classes, out,
+                  summary)
     majority = float(np.bincount(test.labels).max() / len(test.labels))
     _check(summary, scores, report, floor=max(settings.min_accuracy, majority))
 
@@ -78,6 +85,18 @@ def make_slices(shard: Shard, classes: list[str]) -> dict[str, NDArray[np.bool_]
     if len(batches) > 1:
         slices |= {f"batch {name}": shard.batches == name for name in batches}
     return slices
+
+
+def _repairs(work: Workspace, test: Shard) -> list[str]:
+    """Slices that the candidate is to repair: batches from production that are new to it.
+
+    Known before it answers: the champion has learnt from none of their images.
+    """
+    if CHAMPION_SHARDS not in work.pins:
+        return []
+    known = set(read_shard(work.read(CHAMPION_SHARDS), "train").batches.tolist())
+    new = sorted(set(test.batches.tolist()) - known)
+    return [f"batch {name}" for name in new if name.startswith(FEEDBACK_PREFIX)]
 
 
 def _champion_right(

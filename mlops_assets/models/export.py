@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mlops_assets.contracts.model_card import (
@@ -15,28 +16,25 @@ from mlops_assets.contracts.model_card import (
     GOLDEN_FILE,
     INT8_FILE,
     PROGRAM_FILE,
-    REFERENCE_FILE,
     ModelCard,
     ModelOrigin,
 )
+from mlops_assets.contracts.neighbours import write_neighbours
 from mlops_assets.contracts.pixels import PixelSpec
-from mlops_assets.features.shards import read_classes, read_shard
-from mlops_assets.features.statistics import (
-    COMPONENTS,
-    MAX_REFERENCE,
-    evenly,
-    pixel_moments,
-    principal_components,
-)
+from mlops_assets.features.shards import read_shard
+from mlops_assets.features.statistics import MAX_REFERENCE, evenly
 from mlops_assets.models.backends.quantize import write_int8
 from mlops_assets.models.explanation import export_explanation
 from mlops_assets.models.network import ImageNetwork, load_network, read_spec
 from mlops_assets.models.onnx_file import OPSET, write_batched, write_onnx
-from mlops_assets.models.programs import Outputs, run_network, run_program
+from mlops_assets.models.programs import run_network, run_program
+from mlops_assets.models.reference import FIT_ROWS, write_reference
 from mlops_assets.provenance.hashing import canonical_json, sha256_file
 from resources.steps import Workspace
 
 GOLDEN_ROWS = 16
+# Training images among which a receipt looks for the nearest; evenly, where there are more.
+NEIGHBOUR_ROWS = 50_000
 
 
 class Program(nn.Module):
@@ -90,7 +88,10 @@ def build_export(
                                read_shard(shards, "train").images, rows=calibration_rows)
     np.savez(out / GOLDEN_FILE, images=images[:GOLDEN_ROWS],
              probabilities=program[0][:GOLDEN_ROWS])
-    _write_reference(out, images, program, len(read_classes(shards)))
+    fit, fit_labels = _fit_rows(shards)
+    write_reference(out, images, test.labels[kept], test.image_ids[kept], program,
+                    run_program(out, fit, threads=threads)[1], fit_labels)
+    _write_neighbours(out, shards, threads)
     explanation = export_explanation(network, images, out)
     explained = explanation.explain == "gradcam"
     digest = sha256_file(out / PROGRAM_FILE)
@@ -119,21 +120,15 @@ def build_export(
     )
 
 
-def _write_reference(
-    out: Path, images: np.ndarray[tuple[int, ...], np.dtype[np.uint8]], program: Outputs,
-    classes: int,
-) -> None:
-    """What this model answers on held-out rows: what production is compared with."""
-    probabilities, embedding = program
-    mean, std = pixel_moments(images)
-    center, components = principal_components(embedding, min(COMPONENTS, embedding.shape[1]))
-    np.savez(
-        out / REFERENCE_FILE,
-        confidence=probabilities.max(axis=1),
-        predicted=np.bincount(probabilities.argmax(axis=1), minlength=classes),
-        labels=probabilities.argmax(axis=1), norm=np.linalg.norm(embedding, axis=1),
-        center=center, components=components,
-        projected=((embedding - center) @ components.T).astype(np.float32),
-        pixel_mean=mean, pixel_std=std,
-    )
+def _write_neighbours(out: Path, shards: Path, threads: int) -> None:
+    train = read_shard(shards, "train")
+    kept = evenly(len(train.labels), NEIGHBOUR_ROWS)
+    embedding = run_program(out, train.images, threads=threads, rows=kept)[1]
+    write_neighbours(out, train.image_ids[kept], train.labels[kept], embedding)
 
+
+def _fit_rows(shards: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Images and labels of some training rows, evenly."""
+    train = read_shard(shards, "train")
+    kept = evenly(len(train.labels), FIT_ROWS)
+    return np.ascontiguousarray(train.images[kept]), train.labels[kept].astype(np.int64)

@@ -15,7 +15,8 @@ Outputs = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 def run_program(
-    folder: Path, images: NDArray[np.uint8], *, threads: int, program: str = PROGRAM_FILE
+    folder: Path, images: NDArray[np.uint8], *, threads: int, program: str = PROGRAM_FILE,
+    rows: NDArray[np.int64] | None = None,
 ) -> Outputs:
     """Probabilities ``[N, K]`` and embeddings ``[N, E]`` of an exported model, by ONNX Runtime.
 
@@ -24,6 +25,7 @@ def run_program(
         images: uint8 ``[N, H, W, C]``; may be memory-mapped.
         program: the file of it that is run.
         threads: of ONNX Runtime's intra-op pool.
+        rows: of the images, in this order; None: all.
     """
     import onnxruntime
 
@@ -32,10 +34,11 @@ def run_program(
     session = onnxruntime.InferenceSession(
         str(folder / program), options, providers=["CPUExecutionProvider"]
     )
+    wanted = np.arange(len(images)) if rows is None else rows
     parts = [
         session.run(["probabilities", "embedding"],
-                    {"images": np.ascontiguousarray(images[start : start + BATCH_ROWS])})
-        for start in range(0, len(images), BATCH_ROWS)
+                    {"images": np.ascontiguousarray(images[wanted[start : start + BATCH_ROWS]])})
+        for start in range(0, len(wanted), BATCH_ROWS)
     ]
     return (np.concatenate([part[0] for part in parts]),
             np.concatenate([part[1] for part in parts]))

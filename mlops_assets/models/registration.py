@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from mlops_assets.contracts.files import EVALUATION_FILE, REGISTRATION_FILE
+from mlops_assets.contracts.manifest import FEEDBACK_PREFIX, ROWS_FILE
 from mlops_assets.contracts.model_card import ModelCard, ModelOrigin, read_card
+from mlops_assets.features.shards import read_shard
 from mlops_assets.models.tracking import ARCHIVE_PATH, log_archive
 from mlops_assets.provenance.hashing import canonical_json
 from mlops_assets.provenance.record import InputRef
 from resources.mlflow import CHALLENGER, CHAMPION, PROGRAM_TAG, RegisteredVersion, Tracking
-from resources.steps import Workspace, find_ancestors
+from resources.steps import Workspace, find_ancestors, parent_of
 from resources.store import ArtifactStore
 
 CHAMPION_INPUT = "champion"
+CHAMPION_SHARDS = "champion_shards"
+START_INPUT = "start"
 
 
 def champion_pin(store: ArtifactStore, tracking: Tracking, name: str) -> dict[str, InputRef]:
-    """The serving champion's exported model as a pinned input; empty when there is none.
+    """The serving champion's exported model, and the shards that it learnt from, as pinned inputs.
+
+    Empty when there is none.
 
     A candidate that is the champion itself has nobody to beat, so it is judged as it was the
     first time.
@@ -30,15 +39,56 @@ def champion_pin(store: ArtifactStore, tracking: Tracking, name: str) -> dict[st
     candidate = store.pin("trained_model")
     if candidate in store.verify(exported).inputs:
         return dict(_first_judgement(store, exported))
-    return {CHAMPION_INPUT: exported}
+    return _with_shards(store, exported)
+
+
+def start_pin(
+    store: ArtifactStore, tracking: Tracking, name: str, forgotten: Sequence[str] = ()
+) -> dict[str, InputRef]:
+    """The champion's weights as a pinned input, where there is something new from production.
+
+    Weights that learnt from a ``forgotten`` image, or went on from such, are no start.
+
+    Shards that a model was trained on already are pinned to what that model went on from, so that
+    an unchanged graph stays unchanged when that model has become champion.
+    """
+    shards = store.pin("training_shards")
+    made = store.current("trained_model")
+    if made is not None:
+        inputs = store.verify(made).inputs
+        if shards in inputs:
+            before = [ref for ref in inputs if ref.asset == "trained_model"]
+            return clean_start(store, before[0], forgotten) if before else {}
+    champion = tracking.by_alias(name, CHAMPION)
+    batches = set(read_shard(store.path(shards), "train").batches.tolist())
+    if champion is None or not any(batch.startswith(FEEDBACK_PREFIX) for batch in batches):
+        return {}
+    exported = InputRef(asset="exported_model", version=champion.exported_model)
+    return clean_start(store, parent_of(store, exported, "trained_model"), forgotten)
+
+
+def clean_start(
+    store: ArtifactStore, trained: InputRef, forgotten: Sequence[str]
+) -> dict[str, InputRef]:
+    """A trained model as the start of another; nothing when a forgotten image is behind it."""
+    gone = set(forgotten)
+    for dataset in find_ancestors(store, "dataset", [trained]) if gone else ():
+        table = pq.read_table(store.path(dataset) / ROWS_FILE, columns=["image_id"])
+        if gone & set(table.column("image_id").to_pylist()):
+            return {}
+    return {START_INPUT: trained}
+
+
+def _with_shards(store: ArtifactStore, exported: InputRef) -> dict[str, InputRef]:
+    return {CHAMPION_INPUT: exported,
+            CHAMPION_SHARDS: parent_of(store, exported, "training_shards")}
 
 
 def _first_judgement(store: ArtifactStore, exported: InputRef) -> dict[str, InputRef]:
     """The champion that a model was judged against when it became one itself."""
-    evaluations = find_ancestors(store, "model_evaluation", [exported])
-    record = store.verify(evaluations[0])
+    record = store.verify(parent_of(store, exported, "model_evaluation"))
     judged = [ref for ref in record.inputs if ref.asset == "exported_model"]
-    return {CHAMPION_INPUT: judged[0]} if judged else {}
+    return _with_shards(store, judged[0]) if judged else {}
 
 
 def make_origin(work: Workspace) -> ModelOrigin:

@@ -1,10 +1,10 @@
 """The process that trains: ``python -m mlops_assets.models.train_process JOB``.
 
-``JOB`` is a JSON file: ``settings`` (TrainingSettings), ``shards``, ``out``, ``checkpoints`` and
-``progress`` (paths). Each epoch appends one JSON line to ``progress``; under Dagster Pipes it is
-also logged there. An error that a person can act on is left in ``error.txt`` beside the job.
-Training has a process of its own so that torch's memory and threads end with
-it, and so that a killed training takes nothing else along.
+``JOB`` is a JSON file: ``settings`` (TrainingSettings), ``shards``, ``out``, ``checkpoints``,
+``progress`` (paths) and ``start`` (the model to go on from, or null). Each epoch appends one JSON
+line to ``progress``; under Dagster Pipes it is also logged there. An error that a person can act on
+is left in ``error.txt`` beside the job. Training has a process of its own so that torch's memory
+and threads end with it, and so that a killed training takes nothing else along.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,11 +21,12 @@ from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, open_dagster_pipes
 
 from mlops_assets.config import TrainingSettings
 from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.models.distributed import Group, joined, launch
 from mlops_assets.models.train_step import ERROR_FILE
-from mlops_assets.models.training import Epoch, train
+from mlops_assets.models.training import ALONE, Epoch, pick_device, train
 
 
-def run_job(job: Path, say: Callable[[str], None]) -> None:
+def run_job(job: Path, say: Callable[[str], None], group: Group = ALONE) -> None:
     """Train what a job file asks for; ``say`` is given one line an epoch."""
     asked = json.loads(job.read_bytes())
     settings = TrainingSettings.model_validate(asked["settings"])
@@ -36,7 +38,9 @@ def run_job(job: Path, say: Callable[[str], None]) -> None:
         say(f"epoch {epoch.epoch}/{settings.epochs} loss {epoch.loss:.3f} "
             f"accuracy {epoch.accuracy:.4f} ({seconds:.1f} s)")
 
-    train(settings, Path(asked["shards"]), Path(asked["out"]), Path(asked["checkpoints"]), report)
+    start = Path(asked["start"]) if asked.get("start") else None
+    train(settings, Path(asked["shards"]), Path(asked["out"]), Path(asked["checkpoints"]), report,
+          start, group)
 
 
 def _print(line: str) -> None:
@@ -44,15 +48,36 @@ def _print(line: str) -> None:
     sys.stdout.flush()
 
 
+@contextmanager
+def _told() -> Iterator[Callable[[str], None]]:
+    """Where lines go to: Dagster's log when it started this process, else standard output."""
+    if DAGSTER_PIPES_CONTEXT_ENV_VAR not in os.environ:
+        yield _print
+        return
+    with open_dagster_pipes() as pipes:
+        yield pipes.log.info
+
+
+def work(job: Path, settings: TrainingSettings) -> None:
+    """One of several processes that train together."""
+    with joined(pick_device(settings.device)) as group:
+        if group.rank == 0:
+            with _told() as say:
+                run_job(job, say, group)
+        else:
+            run_job(job, _print, group)
+
+
 def main() -> None:
     """Entry point."""
     job = Path(sys.argv[1])
     try:
-        if DAGSTER_PIPES_CONTEXT_ENV_VAR in os.environ:
-            with open_dagster_pipes() as pipes:
-                run_job(job, pipes.log.info)
+        settings = TrainingSettings.model_validate(json.loads(job.read_bytes())["settings"])
+        if settings.processes > 1:
+            launch(settings.processes, work, job, settings)
         else:
-            run_job(job, _print)
+            with _told() as say:
+                run_job(job, say)
     except PlatformError as error:
         job.with_name(ERROR_FILE).write_text(str(error))
         sys.exit(f"training: {error}")

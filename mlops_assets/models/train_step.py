@@ -15,6 +15,7 @@ from typing import Any
 from mlops_assets.config import TrainingSettings
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.files import HISTORY_FILE
+from mlops_assets.models.registration import START_INPUT
 from mlops_assets.models.tracking import log_summary
 from resources.mlflow import Tracking
 from resources.mlflow_follow import follow
@@ -54,6 +55,7 @@ def train_in_process(
     job.write_text(json.dumps({
         "settings": asked, "out": str(out), "shards": str(work.read("training_shards")),
         "checkpoints": str(place), "progress": str(progress),
+        "start": str(work.read(START_INPUT)) if START_INPUT in work.pins else None,
     }))
     with follow(tracking, opened, asked, progress) as follower:
         ended = threading.Event()
@@ -80,7 +82,8 @@ def load_what_comes_next(progress: Path, ended: threading.Event) -> None:
         if ended.wait(POLL_SECONDS):
             return
     for module in ("onnxruntime", "onnxscript", "torch.export", "mlops_assets.models.export",
-                   "mlops_assets.models.evaluation", "mlops_assets.models.charts"):
+                   "mlops_assets.models.evaluation", "mlops_assets.models.charts",
+                   "cleanlab.filter"):
         importlib.import_module(module)
 
 

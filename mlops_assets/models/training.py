@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from timm.optim import create_optimizer_v2
@@ -22,12 +22,22 @@ from mlops_assets.models.batches import (
     Augmentation,
     augment,
     channel_moments,
+    count_rows,
     epoch_order,
     gather_batches,
+    rows_within,
     step_generator,
 )
 from mlops_assets.models.checkpoints import Checkpoint, read_checkpoint, write_checkpoint
-from mlops_assets.models.network import ImageNetwork, NetworkSpec, make_spec, save_network
+from mlops_assets.models.distributed import Group
+from mlops_assets.models.network import (
+    ImageNetwork,
+    NetworkSpec,
+    load_network,
+    make_spec,
+    read_spec,
+    save_network,
+)
 from mlops_assets.provenance.hashing import canonical_json
 
 
@@ -43,6 +53,8 @@ class Epoch:
 
 
 Report = Callable[[Epoch, float], None]
+ALONE: Final = Group()
+MEASURED: Final = 1000
 
 
 @dataclass(slots=True)
@@ -53,7 +65,10 @@ class Trainer:
     spec: NetworkSpec
     device: torch.device
     steps: int
+    start: ImageNetwork | None = None
+    group: Group = ALONE
     network: ImageNetwork = field(init=False)
+    shared: nn.Module = field(init=False)
     average: Any = field(init=False)
     optimizer: Any = field(init=False)
     scheduler: Any = field(init=False)
@@ -62,8 +77,9 @@ class Trainer:
         settings = self.settings
         torch.manual_seed(settings.seed)
         layout = torch.channels_last if settings.channels_last else torch.contiguous_format
-        self.network = ImageNetwork(self.spec, pretrained=settings.pretrained)
+        self.network = self.start or ImageNetwork(self.spec, pretrained=settings.pretrained)
         self.network.to(self.device).to(memory_format=layout)
+        self.shared = self.group.wrap(self.network)
         # The decay grows with the steps, so that a short training is not mostly its first weights.
         self.average = ModelEmaV3(
             self.network, decay=settings.ema_decay, use_warmup=True
@@ -81,30 +97,34 @@ class Trainer:
 
     def run_epoch(self, shard: Shard, epoch: int) -> float:
         """Train on every batch of one epoch; the mean loss."""
-        settings = self.settings
+        settings, group = self.settings, self.group
         how = Augmentation(settings.flip, settings.shift, settings.erase)
         lossfn = nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing)
-        network: Any = torch.compile(self.network) if settings.compile else self.network
+        network: Any = torch.compile(self.shared) if settings.compile else self.shared
         network.train()
-        order = epoch_order(len(shard.labels), settings.seed, epoch)
+        order = epoch_order(shard.batches, settings.feedback_weight, settings.seed, epoch)
         total, count = torch.zeros((), device=self.device), 0
         self.optimizer.zero_grad(set_to_none=True)
-        for step, (pixels, labels) in enumerate(gather_batches(shard, order, settings.batch_size)):
-            generator = step_generator(settings.seed, epoch, step)
+        for step, (pixels, labels) in enumerate(gather_batches(
+                shard, order, settings.batch_size, rank=group.rank, size=group.size)):
+            generator = step_generator(settings.seed, epoch, step, group.rank)
+            last = (step + 1) % settings.accumulate == 0
             torch.manual_seed(generator.initial_seed())
             pixels = augment(pixels, how, generator).to(self.device, non_blocking=True)
             labels = labels.to(self.device, non_blocking=True)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=settings.amp == "bf16"):
-                loss = lossfn(network(pixels)[0], labels)
-            (loss / settings.accumulate).backward()
+            with group.quiet(self.shared, last=last):
+                with torch.autocast(
+                        self.device.type, torch.bfloat16, enabled=settings.amp == "bf16"):
+                    loss = lossfn(network(pixels)[0], labels)
+                (loss / settings.accumulate).backward()
             total, count = total + loss.detach(), count + 1
-            if (step + 1) % settings.accumulate == 0:
+            if last:
                 self.optimizer.step()
                 self.optimizer.zero_grad(set_to_none=True)
                 done = epoch * self.steps + step + 1
                 self.average.update(self.network, step=done // settings.accumulate)
                 self.scheduler.step_update(done)
-        return float(total) / max(1, count)
+        return sum(group.gather(float(total))) / max(1, count * group.size)
 
     def snapshot(self, history: list[Epoch]) -> Checkpoint:
         """All state at the end of an epoch."""
@@ -121,21 +141,26 @@ class Trainer:
         return [Epoch(**each) for each in saved.history]
 
 
-def measure(network: nn.Module, shard: Shard, device: torch.device) -> tuple[float, float]:
+def measure(
+    network: nn.Module, shard: Shard, device: torch.device, group: Group = ALONE
+) -> tuple[float, float]:
     """Accuracy and mean cross-entropy (nats) over a split, in evaluation mode."""
+    group.share_buffers(network)
     network.eval()
     correct, loss = 0, 0.0
     lossfn = nn.CrossEntropyLoss(reduction="sum")
     with torch.inference_mode():
-        for start in range(0, len(shard.labels), 1000):
-            rows = slice(start, start + 1000)
+        step = rows_within(shard.images, most=MEASURED)
+        for start in range(group.rank * step, len(shard.labels), group.size * step):
+            rows = slice(start, start + step)
             pixels = torch.from_numpy(shard.images[rows].copy()).to(device)
             labels = torch.from_numpy(shard.labels[rows]).to(device)
             logits: Tensor = network(pixels)[0]
             correct += int((logits.argmax(1) == labels).sum())
             loss += float(lossfn(logits.float(), labels))
     count = max(1, len(shard.labels))
-    return correct / count, loss / count
+    parts = group.gather((correct, loss))
+    return sum(part[0] for part in parts) / count, sum(part[1] for part in parts) / count
 
 
 def pick_device(name: str) -> torch.device:
@@ -156,40 +181,63 @@ def make_deterministic() -> None:
 
 
 def train(
-    settings: TrainingSettings, shards: Path, out: Path, checkpoints: Path, report: Report
+    settings: TrainingSettings, shards: Path, out: Path, checkpoints: Path, report: Report,
+    start: Path | None = None, group: Group = ALONE,
 ) -> list[Epoch]:
     """Train from ``shards`` into ``out``: weights, network spec and history.
 
+    ``start`` is a trained model to go on from, at a lower rate; another architecture is not gone
+    on from. What was learnt before then changes less than between two trainings from nothing.
+
     ``checkpoints`` is a folder of this training alone; what is there is resumed. ``report`` is
-    given each epoch's figures and its seconds.
+    given each epoch's figures and its seconds. Of a ``group`` every process calls this; rank 0
+    writes and reports.
+
+    Raises:
+        ConfigError: the batches do not fit the images, or the processes.
     """
     torch.set_num_threads(settings.threads)
     if settings.deterministic:
         make_deterministic()
     device = pick_device(settings.device)
     training, validation = read_shard(shards, "train"), read_shard(shards, "validation")
-    mean, std = channel_moments(training.images)
+    mean, std = group.first(
+        channel_moments(training.images) if group.rank == 0 else ([0.0], [1.0]))
     spec = make_spec(settings, read_classes(shards), mean, std)
-    batches = len(training.labels) // settings.batch_size
+    batches = count_rows(training.batches, settings.feedback_weight) // settings.batch_size
     if batches < settings.accumulate:
         raise ConfigError(
             f"{len(training.labels)} training images do not fill one batch of "
             f"{settings.batch_size} x {settings.accumulate}; lower `training.batch_size`"
         )
-    trainer = Trainer(settings, spec, device, batches)
-    saved = read_checkpoint(checkpoints)
+    if settings.batch_size % group.size:
+        raise ConfigError(
+            f"a batch of {settings.batch_size} can not be shared by {group.size} processes evenly; "
+            "change `training.batch_size` or `training.processes`")
+    known = read_spec(start) if start is not None else spec
+    if start is not None and known == replace(spec, mean=known.mean, std=known.std):
+        settings = settings.model_copy(
+            update={"learning_rate": settings.learning_rate * settings.warm_rate})
+        trainer = Trainer(settings, known, device, batches, load_network(start), group)
+    else:
+        trainer = Trainer(settings, spec, device, batches, group=group)
+    spec = trainer.spec
+    saved = group.first(read_checkpoint(checkpoints) if group.rank == 0 else None)
     history = trainer.restore(saved) if saved else []
     while len(history) < settings.epochs and not _has_stalled(history, settings):
-        start = time.perf_counter()
+        began = time.perf_counter()
         loss = trainer.run_epoch(training, len(history))
-        accuracy, validation_loss = measure(trainer.average.module, validation, device)
+        accuracy, validation_loss = measure(
+            trainer.average.module, validation, device, group)
         rate = float(trainer.optimizer.param_groups[0]["lr"])
         history.append(Epoch(len(history) + 1, loss, accuracy, validation_loss, rate))
-        if len(history) % settings.checkpoint_epochs == 0:
-            write_checkpoint(checkpoints, trainer.snapshot(history))
-        report(history[-1], time.perf_counter() - start)
-    save_network(out, spec, trainer.average.module.state_dict())
-    (out / HISTORY_FILE).write_bytes(canonical_json([asdict(each) for each in history]))
+        if group.rank == 0:
+            if len(history) % settings.checkpoint_epochs == 0:
+                write_checkpoint(checkpoints, trainer.snapshot(history))
+            report(history[-1], time.perf_counter() - began)
+    if group.rank == 0:
+        save_network(out, spec, trainer.average.module.state_dict())
+        (out / HISTORY_FILE).write_bytes(canonical_json([asdict(each) for each in history]))
     return history
 
 

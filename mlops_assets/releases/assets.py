@@ -9,8 +9,15 @@ import dagster as dg
 from bentos.cpus import cpu_quota
 from bentos.openvino_session import is_installed
 from mlops_assets.contracts.backends import read_pick
-from mlops_assets.present import MODEL_OWNER, ON_NEW_BYTES, PLATFORM_OWNER, check, materialize
-from mlops_assets.releases.bento import build_bento
+from mlops_assets.present import (
+    MODEL_OWNER,
+    ON_NEW_BYTES,
+    PLATFORM_OWNER,
+    RETRIES,
+    check,
+    materialize,
+)
+from mlops_assets.releases.bento import SOURCES, build_bento
 from mlops_assets.releases.build import (
     bento_home,
     bento_is_whole,
@@ -85,7 +92,7 @@ def model_bento(context: dg.AssetExecutionContext, platform: Platform) -> Result
     step = Step("releases", ("model_bento",),
                 inputs={"exported_model": "one", "registered_model": "one",
                         "backend_comparison": "one"},
-                packs=("bentos", "resources/journal.py", "resources/durable.py"))
+                packs=SOURCES)
 
     def ensure(result: StepResult) -> None:
         if bento_is_whole(platform.store.path(result.ref), platform.root):
@@ -103,6 +110,7 @@ def model_bento(context: dg.AssetExecutionContext, platform: Platform) -> Result
 
 
 @dg.asset(
+    retry_policy=RETRIES,
     group_name="releases",
     deps=["model_bento", "registered_model"],
     kinds={"sqlite"},

@@ -26,6 +26,7 @@ from mlops_assets.contracts.model_card import (
     REFERENCE_FILE,
     ModelCard,
 )
+from mlops_assets.contracts.neighbours import NEIGHBOURS_FILE
 from mlops_assets.provenance.hashing import canonical_json, sha256_file
 from mlops_assets.releases.requirements import serving_requirements
 from resources.durable import sync_tree, write_bytes
@@ -38,9 +39,12 @@ SOURCES: Final = (
     "mlops_assets/provenance",
     "resources/__init__.py",
     "resources/api_keys.py",
+    "resources/chain.py",
     "resources/durable.py",
     "resources/journal.py",
+    "resources/memberships.py",
     "resources/platform_db.py",
+    "resources/receipts.py",
 )
 MODEL_FILES: Final = (REFERENCE_FILE, GOLDEN_FILE)
 # What a bento runs where nothing was compared: the exact program.
@@ -166,6 +170,8 @@ def _stage(
     (stage / "model").mkdir()
     for name, origin in model_files(card, pick).items():
         shutil.copyfile(model_dir / origin, stage / "model" / name)
+    if (model_dir / NEIGHBOURS_FILE).is_file():
+        shutil.copyfile(model_dir / NEIGHBOURS_FILE, stage / "model" / NEIGHBOURS_FILE)
     served = card.as_served(pick)
     (stage / "model" / CARD_FILE).write_bytes(canonical_json(served.model_dump(mode="json")))
     options = {

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from mlops_assets.contracts.backends import read_pick
-from mlops_assets.contracts.files import BENTO_FILE
+from mlops_assets.contracts.files import BENTO_FILE, BENTOML_FOLDER, bento_folder
 from mlops_assets.contracts.model_card import read_card
 from mlops_assets.contracts.rollout import RolloutState
 from mlops_assets.provenance.hashing import canonical_json
@@ -19,7 +19,7 @@ CONTAINER_FILE = "Dockerfile"
 
 def bento_home(home: Path) -> Path:
     """``BENTOML_HOME`` of a platform home."""
-    return home / "bentoml"
+    return home / BENTOML_FOLDER
 
 
 def build_model_bento(work: Workspace, home: Path, project_root: Path) -> None:
@@ -42,8 +42,7 @@ def build_model_bento(work: Workspace, home: Path, project_root: Path) -> None:
 def bento_is_whole(folder: Path, home: Path) -> bool:
     """Whether the bento of a ``model_bento`` folder lies in its store, every file as listed."""
     facts = json.loads((folder / BENTO_FILE).read_bytes())
-    name, _, version = facts["tag"].partition(":")
-    bento = bento_home(home) / "bentos" / name / version
+    bento = bento_folder(bento_home(home), facts["tag"])
     listed: dict[str, str] = facts["files"]
     return bento.is_dir() and list_files(bento) == listed
 

@@ -1,16 +1,23 @@
-"""Whether a challenger may go a step up: compared with the champion while both serve."""
+"""Whether a challenger may go a step up: compared with the champion while both serve.
+
+What is known of a challenger counts for its whole rollout, from its first request as a shadow: at
+1 % of the traffic alone nothing could be said for days. So that each step still shows what more
+traffic does, a step also lasts for some time and some answers.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from mlops_assets.config import RolloutSettings
-from mlops_assets.contracts.rollout import LADDER
 from mlops_assets.releases.sequential import Counts, Interval, difference
 
-Metric = Literal["failed", "slow", "wrong"]
+# `wrong pairs` are answers of both models to the same images, `wrong` those to images of their own.
+Metric = Literal["failed", "slow", "wrong", "wrong pairs"]
+CLAIMS: Final[tuple[tuple[Metric, ...], ...]] = (("failed",), ("slow",), ("wrong", "wrong pairs"))
+METRICS: Final = sum(len(claim) for claim in CLAIMS)
 Verdict = Literal["advance", "hold", "roll back"]
 
 
@@ -61,26 +68,54 @@ class Judgement:
     findings: list[Finding]
 
 
-def judge(evidence: Mapping[Metric, Compared], settings: RolloutSettings) -> Judgement:
-    """Decide on one step from all that is known of it so far; asked again at any time.
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How long the present step has lasted, in seconds, and what the newer model answered in it."""
+
+    seconds: float
+    answers: int
+
+    def waits(self, settings: RolloutSettings) -> list[str]:
+        """What the step still lacks."""
+        found = []
+        if self.seconds < settings.step_seconds:
+            found.append(f"{self.seconds:.0f} of {settings.step_seconds:g} s at this step")
+        if self.answers < settings.step_answers:
+            found.append(f"{self.answers} of {settings.step_answers} answers at this step")
+        return found
+
+
+def judge(
+    evidence: Mapping[Metric, Compared], settings: RolloutSettings, progress: Progress
+) -> Judgement:
+    """Decide on one step from all that is known of a rollout so far; asked again at any time.
 
     ``alpha`` of the settings is the chance that a whole rollout ever decides wrongly: it is split
-    over the steps and the metrics. A metric without evidence holds the step.
+    over the metrics, each of which is one sequence from the first step to the last. A claim
+    without evidence holds the step. Of two metrics for one claim either may support it: both
+    intervals hold at once.
     """
     margins: dict[Metric, float] = {
         "failed": settings.failed_margin, "slow": settings.slow_margin,
-        "wrong": settings.wrong_margin}
-    alpha = settings.alpha / len(LADDER) / len(margins)
-    findings = [
-        Finding(metric, compared, difference(compared.challenger, compared.champion, alpha),
-                margins[metric])
+        "wrong": settings.wrong_margin, "wrong pairs": settings.wrong_margin}
+    alpha = settings.alpha / METRICS
+    findings = {
+        metric: Finding(metric, compared, difference(compared.challenger, compared.champion, alpha),
+                        margins[metric])
         for metric, compared in evidence.items()
-    ]
-    worse = [str(finding) for finding in findings if finding.worse]
+    }
+    told = list(findings.values())
+    worse = [str(finding) for finding in told if finding.worse]
     if worse:
-        return Judgement("roll back", "; ".join(worse), findings)
-    waits = [str(finding) for finding in findings if not finding.fine]
-    waits += [f"{metric}: nothing is known" for metric in margins if metric not in evidence]
+        return Judgement("roll back", "; ".join(worse), told)
+    waits = []
+    for claim in CLAIMS:
+        known = [findings[metric] for metric in claim if metric in findings]
+        if not known:
+            waits.append(f"{claim[0]}: nothing is known")
+        elif not any(finding.fine for finding in known):
+            waits += map(str, known)
+    waits += progress.waits(settings)
     if waits:
-        return Judgement("hold", "; ".join(waits), findings)
-    return Judgement("advance", "; ".join(map(str, findings)), findings)
+        return Judgement("hold", "; ".join(waits), told)
+    return Judgement("advance", "; ".join(map(str, told)), told)

@@ -45,13 +45,15 @@ def release(
 
 
 def arrive(
-    state: RolloutState, bento_tag: str, model_version: str, *, now: datetime, automatic: bool
+    state: RolloutState, bento_tag: str, model_version: str, *, now: datetime, automatic: bool,
+    reason: str = "",
 ) -> RolloutState:
     """As ``release``; where rollouts are ``automatic`` a later one begins as a shadow at once."""
     released = release(state, bento_tag, model_version, now=now)
     if released is state or "challenger" not in released.slots or not automatic:
         return released
-    shadow = advance(released, reason=f"{released.reason}; its rollout begins", now=now)
+    shadow = advance(
+        released, reason=f"{reason or released.reason}; its rollout begins", now=now)
     return shadow.model_copy(update={"revision": released.revision})
 
 
