@@ -3,20 +3,22 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import asdict
 from functools import partial
 from typing import Any, Final
 
 import dagster as dg
 
 from mlops_assets.config import load_settings
-from mlops_assets.monitoring.folders import Kept, hash_listing, list_files, open_folder
+from mlops_assets.contracts.files import REQUESTS_FOLDER
+from mlops_assets.monitoring.drift_build import PAGE_FILE, Span, build_drift_report
 from mlops_assets.monitoring.hours import first_hour
 from mlops_assets.monitoring.logs import (
     build_feedback_labels,
     build_prediction_log,
     hash_records,
 )
-from mlops_assets.monitoring.reports import build_drift_report, build_performance_report
+from mlops_assets.monitoring.performance import build_performance_report
 from mlops_assets.monitoring.rollouts import build_rollout_report, facts, follow, look
 from mlops_assets.monitoring.scoring import (
     build_batch_predictions,
@@ -27,15 +29,19 @@ from mlops_assets.present import (
     MODEL_OWNER,
     ON_NEW_HOURS,
     PLATFORM_OWNER,
+    RETRIES,
     check,
+    late_after,
     materialize,
 )
+from mlops_assets.provenance.record import InputRef
 from mlops_assets.releases.serving import change
-from resources.journal import journal_folder, read_hour
+from resources.folders import Kept, hash_listing, list_files, open_folder
+from resources.journal import journal_folder, read_hour, read_labels
 from resources.mlflow import Tracking
 from resources.platform import Platform
 from resources.platform_db import PlatformDatabase
-from resources.steps import Step, StepResult
+from resources.steps import Step, StepResult, parent_of
 
 Results = Iterator[dg.MaterializeResult[Any]]
 HOURS: Final = dg.HourlyPartitionsDefinition(
@@ -45,6 +51,7 @@ FOLDERS: Final = dg.DynamicPartitionsDefinition(name="scoring")
 
 
 @dg.asset(
+    freshness_policy=late_after(load_settings().freshness.prediction_log),
     group_name="monitoring",
     partitions_def=HOURS,
     deps=["rollout"],
@@ -73,36 +80,62 @@ def prediction_log(context: dg.AssetExecutionContext, platform: Platform) -> Res
 def feedback_labels(context: dg.AssetExecutionContext, platform: Platform) -> Results:
     """Compact one hour of labels."""
     hour = context.partition_key
-    _, feedback = read_hour(journal_folder(platform.root), hour)
+    feedback = read_labels(journal_folder(platform.root), hour)
     step = Step("monitoring", ("feedback_labels",),
                 config={"hour": hour, "feedback_sha256": hash_records(feedback)})
     yield from materialize(context, platform, step, partial(build_feedback_labels, feedback))
 
 
+class DriftWindow(dg.Config):
+    """Hours to describe, as partition keys; empty: the latest predictions.
+
+    The trigger's verdict is always of all predictions.
+    """
+
+    first_hour: str = ""
+    last_hour: str = ""
+
+
 @dg.asset(
     group_name="monitoring",
-    deps=["prediction_log", "feature_statistics", "exported_model"],
+    deps=["prediction_log", "feedback_labels", "feature_statistics", "exported_model"],
     kinds={"scipy"},
     owners=[MODEL_OWNER],
     automation_condition=ON_NEW_HOURS,
     description=(
-        "Whether production still looks like what the model was tested on: the verdict, the "
-        "signals it rests on, and pictures."
+        "Whether production still looks like what the serving model is good at: the verdict, the "
+        "signals, classes and images it rests on, what it costs in accuracy, and what to do."
     ),
     check_specs=[
         check("drift_report", "no_drift", "Production looks like the reference.", blocking=False),
     ],
 )
-def drift_report(context: dg.AssetExecutionContext, platform: Platform) -> Results:
-    """Judge the latest window."""
+def drift_report(
+    context: dg.AssetExecutionContext, platform: Platform, config: DriftWindow
+) -> Results:
+    """Judge the serving model's predictions."""
     settings = platform.settings.drift
+    span = Span(config.first_hour or None, config.last_hour or None)
+    model = serving_model(platform.store, platform.root)
     step = Step(
         "monitoring", ("drift_report",),
-        inputs={"prediction_log": "any-partitions", "feature_statistics": "one",
-                "exported_model": "one"},
-        config=settings.model_dump(mode="json", exclude={"cooldown_hours", "sensor_seconds"}),
+        pinned={"exported_model": model,
+                "training_shards": parent_of(platform.store, model, "training_shards")},
+        inputs={"prediction_log": "any-partitions", "feedback_labels": "any-partitions",
+                "feature_statistics": "one"},
+        config={**settings.model_dump(mode="json", exclude={
+            "cooldown_hours", "budget_a_week", "max_labels", "sensor_seconds",
+            "monitor_seconds"}),
+            "span": asdict(span)},
     )
-    yield from materialize(context, platform, step, partial(build_drift_report, settings))
+    home = platform.root
+    for result in materialize(context, platform, step, partial(
+        build_drift_report, settings, span, home / REQUESTS_FOLDER, home / "work" / "drift",
+    )):
+        version = "" if result.data_version is None else result.data_version.value
+        page = platform.store.path(InputRef(asset="drift_report", version=version)) / PAGE_FILE
+        yield result._replace(metadata={
+            **(result.metadata or {}), "report": dg.MetadataValue.path(str(page))})
 
 
 @dg.asset(
@@ -123,6 +156,7 @@ def performance_report(context: dg.AssetExecutionContext, platform: Platform) ->
 
 
 @dg.asset(
+    retry_policy=RETRIES,
     group_name="monitoring",
     deps=["rollout"],
     kinds={"scipy", "sqlite"},
@@ -169,14 +203,15 @@ def rollout_report(context: dg.AssetExecutionContext, platform: Platform) -> Res
 def batch_predictions(context: dg.AssetExecutionContext, platform: Platform) -> Results:
     """Score a folder, or see that its content and the model are as before."""
     settings = platform.settings.scoring
-    folder = Kept(open_folder(settings.root, context.partition_key, base=platform.project_root))
+    folder = Kept(open_folder(settings.root, context.partition_key,
+                              base=platform.project_root, setting="configs/scoring.yaml"))
     files = list_files(folder, threads=thread_count(settings))
     step = Step(
         "monitoring", ("batch_predictions",),
         pinned={"exported_model": serving_model(platform.store, platform.root)},
         config={"files": len(files), "files_sha256": hash_listing(files),
                 "batch_size": settings.batch_size, "chunk_images": settings.chunk_images},
-        packs=("bentos/dimensions.py",),
+        packs=("bentos/dimensions.py", "resources/folders.py"),
     )
 
     def forget(result: StepResult) -> None:

@@ -40,12 +40,18 @@ class View:
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One test: the statistic, its p-value and that after Holm's correction."""
+    """One test: the statistic, its p-value and that after Holm's correction.
+
+    Of the trigger alone: ``direction`` is the sign of the shift, ``since`` the window with which
+    it seems to have begun, from 1.
+    """
 
     name: str
     statistic: float
     p_value: float
     adjusted: float
+    direction: int = 0
+    since: int = 0
 
 
 @dataclass(frozen=True, slots=True)

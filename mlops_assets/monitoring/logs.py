@@ -8,14 +8,13 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mlops_assets.contracts.files import LABELS_FILE, PREDICTIONS_FILE
+from mlops_assets.contracts.image_statistics import NAMES
 from mlops_assets.contracts.prediction import FeedbackRecord, PredictionRecord
 from mlops_assets.contracts.summary import Summary
 from mlops_assets.pictures import bars
 from mlops_assets.provenance.hashing import sha256_json
 from resources.steps import Workspace
-
-PREDICTIONS_FILE: Final = "predictions.parquet"
-LABELS_FILE: Final = "labels.parquet"
 
 PREDICTION_SCHEMA: Final = pa.schema([
     pa.field("prediction_id", pa.string(), nullable=False),
@@ -27,8 +26,13 @@ PREDICTION_SCHEMA: Final = pa.schema([
     pa.field("bento_tag", pa.string(), nullable=False),
     pa.field("image_sha256", pa.string(), nullable=False),
     pa.field("latency_ms", pa.float32(), nullable=False),
-    pa.field("pixel_mean", pa.float32(), nullable=False),
-    pa.field("pixel_std", pa.float32(), nullable=False),
+    pa.field("cached", pa.bool_(), nullable=False),
+    pa.field("image_kept", pa.bool_(), nullable=False),
+    pa.field("shadow_of", pa.string()),
+    pa.field("revision", pa.int64(), nullable=False),
+    pa.field("novelty", pa.float32()),
+    *(pa.field(name, pa.float32()) for name in NAMES),
+    pa.field("probabilities", pa.list_(pa.float32()), nullable=False),
     pa.field("embedding", pa.list_(pa.float32()), nullable=False),
 ])
 
@@ -60,8 +64,10 @@ def _prediction_row(record: PredictionRecord) -> dict[str, Any]:
         "confidence": answer.confidence, "model_version": answer.model.version,
         "slot": answer.model.slot, "bento_tag": record.bento_tag,
         "image_sha256": record.image_sha256, "latency_ms": answer.latency_ms,
-        "pixel_mean": record.pixel_mean, "pixel_std": record.pixel_std,
-        "embedding": record.embedding,
+        "cached": record.cached, "image_kept": record.image_kept,
+        "shadow_of": record.shadow_of, "revision": record.revision, "novelty": record.novelty,
+        **{name: getattr(record, name) for name in NAMES},
+        "probabilities": list(answer.probabilities.values()), "embedding": record.embedding,
     }
 
 

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from mlops_assets.config import RolloutSettings
-from mlops_assets.contracts.prediction import FeedbackRecord, PredictionRecord, Slot
+from mlops_assets.contracts.prediction import FailureRecord, FeedbackRecord
 from mlops_assets.contracts.rollout import LADDER, RolloutState
 from mlops_assets.provenance.hashing import canonical_json
-from mlops_assets.releases.evidence import gather
-from mlops_assets.releases.judgement import Judgement, judge
+from mlops_assets.releases.evidence import Seen, gather, rollout_of
+from mlops_assets.releases.judgement import Judgement, Progress, judge
 from mlops_assets.releases.rollout import advance, roll_back
-from resources.journal import KEY_FORMAT, hours, journal_folder, read_failures, read_hour
+from resources.journal import (
+    KEY_FORMAT,
+    hours,
+    journal_folder,
+    read_failures,
+    read_labels,
+    read_lines,
+)
 from resources.steps import Workspace
 
 REPORT_FILE: Final = "report.json"
 HOUR: Final = timedelta(hours=1)
+# How the service writes a step; only answers given while a rollout went on are read.
+STEP_MARKS: Final = [b'"step":"%b"' % step.encode() for step in LADDER]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,28 +38,46 @@ class Look:
     judgement: Judgement | None
 
 
-def look(home: Path, state: RolloutState, settings: RolloutSettings) -> Look:
-    """Judge the present step by the hours of the journal since it began."""
+def look(
+    home: Path, state: RolloutState, settings: RolloutSettings, *, now: datetime | None = None
+) -> Look:
+    """Judge the present step by what the journal has of the rollout, latest hour first.
+
+    What was answered or failed after ``now`` (when reading begins, unless given) does not count.
+    Reading takes a while: failures, which are read last, would else be of a longer time than
+    answers are, and every slot would seem to fail more often than it does.
+    """
     if state.step not in LADDER or state.changed_at is None:
         return Look(state, None)
+    until = now or datetime.now(UTC)
     folder = journal_folder(home)
-    predictions: list[PredictionRecord] = []
+    predictions: list[Seen] = []
     labels: list[FeedbackRecord] = []
-    failed: Counter[Slot] = Counter()
-    for key in _since(hours(folder), state.changed_at):
-        answered, told = read_hour(folder, key)
-        predictions += answered
-        labels += told
-        failed.update(each.slot for each in read_failures(folder, key)
-                      if each.revision == state.revision)
-    evidence = gather(predictions, labels, failed, state, settings)
-    return Look(state, judge(evidence, settings))
+    failures: list[FailureRecord] = []
+    for key in reversed(hours(folder)):
+        lines = read_lines(folder, key, STEP_MARKS)
+        known = [each for each in map(Seen.parse, lines) if each.at <= until]
+        if _ended(key, state.changed_at) and not _judged(state, known):
+            break
+        predictions += known
+        labels += read_labels(folder, key)
+        failures += (each for each in read_failures(folder, key) if each.at <= until)
+    evidence = gather(predictions, labels, failures, state, settings)
+    version = rollout_of(state, ()).version
+    answers = sum(each.revision == state.revision and each.version == version
+                  for each in predictions)
+    progress = Progress((until - state.changed_at).total_seconds(), answers)
+    return Look(state, judge(evidence, settings, progress))
 
 
-def _since(keys: Iterable[str], moment: datetime) -> list[str]:
-    """Hours that do not end before ``moment``."""
-    return [key for key in keys
-            if datetime.strptime(key, KEY_FORMAT).replace(tzinfo=UTC) + HOUR > moment]
+def _ended(key: str, moment: datetime) -> bool:
+    """Whether an hour ended before ``moment``."""
+    return datetime.strptime(key, KEY_FORMAT).replace(tzinfo=UTC) + HOUR <= moment
+
+
+def _judged(state: RolloutState, predictions: list[Seen]) -> bool:
+    """Whether the newer model of a state was judged by some of the predictions."""
+    return len(rollout_of(state, predictions).revisions - {state.revision}) > 0
 
 
 def follow(found: Look, present: RolloutState, now: datetime) -> RolloutState:

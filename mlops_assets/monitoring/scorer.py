@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from bentos.dimensions import read_size
+from mlops_assets.contracts.errors import FolderError
 from mlops_assets.contracts.model_card import (
     BATCHED_FILE,
     PROGRAM_FILE,
@@ -20,8 +21,8 @@ from mlops_assets.contracts.model_card import (
     read_card,
 )
 from mlops_assets.contracts.pixels import MAX_PIXELS, UndecodableImage, decode_pixels, sniff_format
-from mlops_assets.monitoring.folders import Folder, Listed, ScoringError, read_file, show_path
 from mlops_assets.provenance.hashing import sha256_bytes
+from resources.folders import Folder, Listed, read_file, show_path
 
 # `probabilities` are in the order of the model's classes, which the file's metadata names. Of an
 # image that can not be decoded, `error` says why and the answer is null.
@@ -48,7 +49,7 @@ class Scorer:
         """Rows of ``SCHEMA``, one a file, in order.
 
         Raises:
-            ScoringError: a file is gone or has other bytes than when it was listed.
+            FolderError: a file is gone or has other bytes than when it was listed.
         """
         pixels = np.empty((len(files), *self.card.pixels.shape), np.uint8)
         errors: list[str | None] = []
@@ -56,7 +57,7 @@ class Scorer:
         for file in files:
             content = read_file(self.folder, file.path)
             if sha256_bytes(content) != file.sha256:
-                raise ScoringError(f"`{show_path(file.path)}` changed while the folder was scored; "
+                raise FolderError(f"`{show_path(file.path)}` changed while the folder was scored; "
                                    "materialize it again")
             try:
                 pixels[count] = decode(content, self.card)

@@ -22,16 +22,16 @@ import pyarrow.parquet as pq
 from mlops_assets.config import ScoringSettings
 from mlops_assets.contracts.files import SERVING_FILE
 from mlops_assets.contracts.model_card import CARD_FILE, read_card
-from mlops_assets.contracts.rollout import RolloutState
+from mlops_assets.contracts.rollout import served_version
 from mlops_assets.contracts.summary import Summary
-from mlops_assets.monitoring.folders import Folder, Listed, ScoringError
 from mlops_assets.monitoring.scorer import SCHEMA, Scorer, load_scorer
 from mlops_assets.pictures import bars
 from mlops_assets.provenance.hashing import canonical_json
 from mlops_assets.provenance.record import InputRef
 from resources.durable import write_bytes
+from resources.folders import Folder, Listed
 from resources.steps import Workspace
-from resources.store import ArtifactStore
+from resources.store import ArtifactStore, MissingArtifact
 
 PREDICTIONS_FILE: Final = "predictions.parquet"
 SHOWN_ERRORS: Final = 20
@@ -98,20 +98,18 @@ def serving_model(store: ArtifactStore, home: Path) -> InputRef:
     """The exported model that serves as champion; before the first one serves, the current one.
 
     Raises:
-        MissingArtifact: no model was exported yet.
-        ScoringError: the store does not hold the champion.
+        MissingArtifact: no model was exported yet, or the store does not hold the champion.
     """
     current = store.pin("exported_model")
-    path = home / SERVING_FILE
-    if not path.is_file():
+    champion = served_version(home / SERVING_FILE)
+    if champion is None:
         return current
-    champion = RolloutState.model_validate_json(path.read_bytes()).slots["champion"]
     exported = store.root / current.asset
     found = [current.version, *sorted(path.parent.name for path in exported.glob(f"*/{CARD_FILE}"))]
     for version in found:
-        if read_card(exported / version).version == champion.model_version:
+        if read_card(exported / version).version == champion:
             return InputRef(asset=current.asset, version=version)
-    raise ScoringError(f"the champion {champion.bento_tag} is not among the exported models of "
+    raise MissingArtifact(f"the champion {champion[:12]} is not among the exported models of "
                        f"{store.root}")
 
 

@@ -11,9 +11,9 @@ that row look more usual than a fresh one, a difference that the test would find
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,36 @@ class Rows:
     probabilities: Values | None
     pixels: Mapping[str, Values]
     novelty: Mapping[str, Values] = field(default_factory=dict)
+
+
+    def part(self, chosen: NDArray[np.bool_] | slice) -> Rows:
+        """Some of the rows."""
+        return Rows(
+            predicted=self.predicted[chosen], confidence=self.confidence[chosen],
+            projected=self.projected[chosen], norm=self.norm[chosen],
+            probabilities=None if self.probabilities is None else self.probabilities[chosen],
+            pixels={name: values[chosen] for name, values in self.pixels.items()},
+            novelty={name: values[chosen] for name, values in self.novelty.items()},
+        )
+
+
+def join_rows(parts: Sequence[Rows]) -> Rows:
+    """Rows of several parts, which have the same columns."""
+    first = parts[0]
+
+    def join(*arrays: NDArray[Any]) -> NDArray[Any]:
+        return np.concatenate(arrays)
+
+    return Rows(
+        predicted=join(*(each.predicted for each in parts)),
+        confidence=join(*(each.confidence for each in parts)),
+        projected=join(*(each.projected for each in parts)),
+        norm=join(*(each.norm for each in parts)),
+        probabilities=None if first.probabilities is None else join(
+            *(each.probabilities for each in parts if each.probabilities is not None)),
+        pixels={name: join(*(each.pixels[name] for each in parts)) for name in first.pixels},
+        novelty={name: join(*(each.novelty[name] for each in parts)) for name in first.novelty},
+    )
 
 
 @dataclass(frozen=True, slots=True)
