@@ -39,15 +39,14 @@ class _Waiting(Generic[Item, Result]):
 
 
 class _Job(Generic[Item, Result]):
-    __slots__ = ("done", "items", "loop")
+    __slots__ = ("entries", "loop", "started")
 
     def __init__(
-        self, items: list[Item], done: asyncio.Future[list[Result | Exception]],
-        loop: asyncio.AbstractEventLoop,
+        self, entries: list[_Waiting[Item, Result]], loop: asyncio.AbstractEventLoop
     ) -> None:
-        self.items = items
-        self.done = done
+        self.entries = entries
         self.loop = loop
+        self.started = loop.time()
 
 
 class Batcher(Generic[Item, Result]):
@@ -94,7 +93,9 @@ class Batcher(Generic[Item, Result]):
                          for number in range(lanes)]
         for thread in self._threads:
             thread.start()
-        self._running: set[asyncio.Task[None]] = set()
+        self._active = 0
+        self._resting: Final = asyncio.Event()
+        self._gathering: set[asyncio.Task[None]] = set()
         self._computing = 0
         self._busy = 0
         self._level = 0
@@ -164,9 +165,10 @@ class Batcher(Generic[Item, Result]):
         self._oldest.append(entry)
         if self._sweep is None and self._timeout < math.inf:
             self._sweep = loop.call_later(SWEEP_SECONDS, self._expire)
-        if len(self._running) < self._lanes:
-            task = loop.create_task(self._drain())
-            self._running.add(task)
+        if self._active < self._lanes:
+            self._active += 1
+            # Not at once: what was read in the same turn goes along.
+            loop.call_soon(self._go_on, loop)
         return entry.answer
 
     async def close(self, *, finish: bool = False) -> None:
@@ -176,8 +178,9 @@ class Batcher(Generic[Item, Result]):
             entry = self._queue.popleft()
             if not entry.answer.done():
                 entry.answer.set_exception(Overloaded("the service is stopping", retry_after=1))
-        while self._running:
-            await asyncio.wait(self._running)
+        while self._active:
+            self._resting.clear()
+            await self._resting.wait()
         if self._sweep is not None:
             self._sweep.cancel()
         for _ in self._threads:
@@ -185,16 +188,34 @@ class Batcher(Generic[Item, Result]):
         for thread in self._threads:
             thread.join()
 
-    async def _drain(self) -> None:
-        try:
-            await self._settle()
-            while batch := self._take():
-                await self._run(batch)
-                await self._settle()
-        finally:
-            task = asyncio.current_task()
-            if task is not None:
-                self._running.discard(task)
+    def _go_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give a free lane its next batch: at once, or when what is on its way is here.
+
+        Plain calls: between a lone request and its answer each task would be one more turn.
+        """
+        if 0 < len(self._queue) < self._share():
+            task = loop.create_task(self._gather(loop))
+            self._gathering.add(task)
+            task.add_done_callback(self._gathering.discard)
+        else:
+            self._launch(loop)
+
+    async def _gather(self, loop: asyncio.AbstractEventLoop) -> None:
+        await self._settle()
+        self._launch(loop)
+
+    def _launch(self, loop: asyncio.AbstractEventLoop) -> None:
+        entries = self._take()
+        if entries:
+            self._computing, self._busy = self._computing + len(entries), self._busy + 1
+            self._jobs.put(_Job[Item, Result](entries, loop))
+        else:
+            self._active -= 1
+            self._resting.set()
+
+    def _share(self) -> int:
+        """A lane's part of what was here lately."""
+        return min(math.ceil(self._level / self._lanes), self.batch_limit)
 
     async def _settle(self) -> None:
         """Wait for what is on its way, up to a lane's share of what was here lately.
@@ -204,7 +225,7 @@ class Batcher(Generic[Item, Result]):
         idle. It ends when a few percent of the share's own time bring nothing more; a request
         that is alone waits for nobody, as its share is one.
         """
-        share = min(math.ceil(self._level / self._lanes), self.batch_limit)
+        share = self._share()
         patience = min(PATIENCE * share * self._seconds_an_item, MAX_PATIENCE_SECONDS)
         seen = -1
         while seen < len(self._queue) < share:
@@ -226,22 +247,16 @@ class Batcher(Generic[Item, Result]):
                 batch.append(entry)
         return batch
 
-    async def _run(self, batch: list[_Waiting[Item, Result]]) -> None:
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        self._computing, self._busy = self._computing + len(batch), self._busy + 1
-        items = [entry.item for entry in batch]
-        job = _Job[Item, Result](items, loop.create_future(), loop)
-        self._jobs.put(job)
-        outcomes = await job.done
-        seconds = loop.time() - started
+    def _finish(self, job: _Job[Item, Result], outcomes: list[Result | Exception]) -> None:
+        entries, size = job.entries, len(job.entries)
+        seconds = job.loop.time() - job.started
         self._level = len(self._queue) + self._computing
-        self._computing, self._busy = self._computing - len(batch), self._busy - 1
-        pace = seconds / len(batch)
+        self._computing, self._busy = self._computing - size, self._busy - 1
+        pace = seconds / size
         self._seconds_an_item += (0.2 if self._seconds_an_item else 1.0) * (
             pace - self._seconds_an_item
         )
-        for entry, outcome in zip(batch, outcomes, strict=True):
+        for entry, outcome in zip(entries, outcomes, strict=True):
             if entry.answer.done():
                 continue
             if isinstance(outcome, Exception):
@@ -249,13 +264,14 @@ class Batcher(Generic[Item, Result]):
             else:
                 entry.answer.set_result(outcome)
         # Behind those who wait: they are scheduled already.
-        loop.call_soon(self._on_batch, len(batch), seconds)
+        job.loop.call_soon(self._on_batch, size, seconds)
+        self._go_on(job.loop)
 
     def _lane(self) -> None:
         """Body of a thread. `concurrent.futures` would cost a lone item more than its decoding."""
         while (job := self._jobs.get()) is not None:
-            outcomes = self._outcomes(job.items)
-            job.loop.call_soon_threadsafe(job.done.set_result, outcomes)
+            outcomes = self._outcomes([entry.item for entry in job.entries])
+            job.loop.call_soon_threadsafe(self._finish, job, outcomes)
 
     def _outcomes(self, items: list[Item]) -> list[Result | Exception]:
         try:

@@ -18,6 +18,7 @@ from redis.exceptions import RedisError
 
 from bentos import metrics
 from bentos.computed import Computed
+from mlops_assets.contracts.image_statistics import ImageStatistics
 
 logger = logging.getLogger("bentos.cache")
 REDIS_SECONDS: Final = 0.05
@@ -119,16 +120,17 @@ def open_redis(url: str, *, seconds: float = REDIS_SECONDS) -> Store:
 
 
 def _name(image: str, program: str) -> str:
-    return f"mlops:answer:{program}:{image}"
+    return f"mlops:answer-2:{program}:{image}"
 
 
 def _encode(computed: Computed) -> bytes:
     return orjson.dumps([
         computed.label, computed.confidence, computed.shares.decode(), computed.embedding,
-        computed.pixel_mean, computed.pixel_std, computed.novelty,
+        list(computed.pixels), computed.novelty,
     ])
 
 
 def _decode(value: bytes) -> Computed:
-    label, confidence, shares, embedding, mean, deviation, novelty = orjson.loads(value)
-    return Computed(label, confidence, shares.encode(), embedding, mean, deviation, novelty)
+    label, confidence, shares, embedding, pixels, novelty = orjson.loads(value)
+    return Computed(label, confidence, shares.encode(), embedding, ImageStatistics(*pixels),
+                    novelty)

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops_assets.contracts.image_statistics import ImageStatistics
 from mlops_assets.contracts.model_card import REFERENCE_FILE
 
 NOVEL_QUANTILE: Final = 0.999
@@ -23,15 +24,14 @@ class Computed:
     """Independent of request, slot and time, so it can be kept and used again.
 
     ``shares`` is the JSON object of class to probability, ``embedding`` base64 of little-endian
-    float32; ``pixel_mean`` and ``pixel_std`` are in grey levels 0-255.
+    float32.
     """
 
     label: str
     confidence: float
     shares: bytes
     embedding: str
-    pixel_mean: float
-    pixel_std: float
+    pixels: ImageStatistics
     novelty: float | None
 
 

@@ -10,7 +10,7 @@ from typing import Final
 from bentos import metrics
 from bentos.problems import Problem, unavailable
 from mlops_assets.contracts.prediction import FeedbackRecord, PredictionRecord
-from resources.journal import JournalUnavailable, JournalWriter, find
+from resources.journal import JournalUnavailable, JournalWriter, find_line
 
 MAX_LOOKUPS: Final = 4
 
@@ -21,7 +21,7 @@ class History:
     def __init__(self, folder: Path, journal: JournalWriter) -> None:
         self._folder: Final = folder
         self._journal: Final = journal
-        self._lookups: Final = asyncio.Semaphore(MAX_LOOKUPS)
+        self.turn: Final = asyncio.Semaphore(MAX_LOOKUPS)
 
     async def find(self, prediction_id: str) -> PredictionRecord:
         """The journal record of one prediction.
@@ -29,11 +29,19 @@ class History:
         Raises:
             Problem: 404 no such prediction.
         """
-        async with self._lookups:
-            record = await asyncio.to_thread(find, self._folder, prediction_id)
-        if record is None:
+        return (await self.find_line(prediction_id))[0]
+
+    async def find_line(self, prediction_id: str) -> tuple[PredictionRecord, bytes]:
+        """The journal record of one prediction, and its line there.
+
+        Raises:
+            Problem: 404 no such prediction.
+        """
+        async with self.turn:
+            found = await asyncio.to_thread(find_line, self._folder, prediction_id)
+        if found is None:
             raise Problem(404, "unknown-prediction", f"no prediction `{prediction_id[:40]}`")
-        return record
+        return found
 
     async def keep_label(self, prediction_id: str, label: str) -> FeedbackRecord:
         """Journal the label that one prediction should have had.

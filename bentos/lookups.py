@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 import orjson
@@ -12,10 +13,13 @@ from starlette.responses import Response
 
 from bentos.predictor import Predictor
 from bentos.problems import Problem
+from bentos.settings import store_home
 from bentos.uploads import read_body
-from mlops_assets.contracts.receipt import Receipt
+from resources.memberships import DamagedDataset
+from resources.receipts import issue
 
 JSON = "application/json"
+logger = logging.getLogger("bentos.lookups")
 
 
 class Label(BaseModel):
@@ -54,9 +58,20 @@ async def prediction(request: Request, predictor: Predictor) -> Response:
 
 async def receipt(request: Request, predictor: Predictor) -> Response:
     """Where one answer came from."""
-    record = await predictor.history.find(request.path_params["prediction_id"])
-    card = await asyncio.to_thread(predictor.card_of, record.bento_tag, record.answer.model.version)
-    return Response(Receipt.of(record, card).model_dump_json(), media_type=JSON)
+    record, line = await predictor.history.find_line(request.path_params["prediction_id"])
+
+    def make() -> bytes:
+        card, folder = predictor.model_of(record.bento_tag, record.answer.model.version)
+        shown = predictor.settings.receipt_images
+        try:
+            made = issue(record, line, card, folder if shown else None, store_home())
+        except DamagedDataset as error:
+            logger.warning("A receipt has no proofs: %s", error)
+            made = issue(record, line, card, folder if shown else None, None)
+        return made.model_dump_json().encode()
+
+    async with predictor.history.turn:
+        return Response(await asyncio.to_thread(make), media_type=JSON)
 
 
 async def models(_: Request, predictor: Predictor) -> Response:

@@ -122,7 +122,7 @@ class ServedModel:
             fault: JournalUnavailable | None = None
             try:
                 began = time.perf_counter()
-                self._journal.append_predictions(b"".join(lines), answers[0][1].prediction_id)
+                self._journal.append_predictions(lines, answers[0][1].prediction_id)
                 self._journaled.append(time.perf_counter() - began)
             except JournalUnavailable as error:
                 fault = error

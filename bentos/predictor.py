@@ -7,7 +7,6 @@ import logging
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +14,7 @@ from bentos import metrics
 from bentos.batcher import Expired, Overloaded
 from bentos.cache import AnswerCache, open_redis
 from bentos.cpus import cpu_quota
+from bentos.failures import Failures
 from bentos.history import History
 from bentos.images import KeptImages
 from bentos.model import Answered, Pixels, ServedModel, Upload, decode_to
@@ -25,7 +25,6 @@ from bentos.slots import Slots, SlotTable
 from bentos.uploads import check_image
 from mlops_assets.contracts.model_card import ModelCard, read_card
 from mlops_assets.contracts.pixels import UndecodableImage
-from mlops_assets.contracts.prediction import FailureRecord
 from mlops_assets.contracts.rollout import SlotAssignment
 from mlops_assets.provenance.hashing import sha256_bytes
 from resources.journal import JournalUnavailable, JournalWriter
@@ -48,6 +47,7 @@ class Predictor:
         self._journal: Final = JournalWriter(journal_dir)
         self._images: Final = KeptImages(images_dir, settings)
         self.history: Final = History(journal_dir, self._journal)
+        self._failures: Final = Failures(self._journal)
         redis = open_redis(settings.redis_url.get_secret_value()) if settings.redis_url else None
         self._cache: Final = AnswerCache(
             entries=settings.cache_entries, redis=redis, seconds=settings.cache_seconds)
@@ -78,23 +78,25 @@ class Predictor:
 
     def _load(self, assignment: SlotAssignment) -> ServedModel:
         folder = bento_model_dir(assignment.bento_tag)
-        runtime = Runtime(folder, threads=self.settings.lane_threads, lone_threads=cpu_quota())
+        runtime = Runtime(folder, threads=self.settings.lane_threads, lone_threads=cpu_quota(),
+                          deterministic=self.settings.deterministic)
         return self._serve(runtime, assignment.bento_tag)
 
-    def card_of(self, bento_tag: str, version: str) -> ModelCard:
-        """The card of a model that answers or has answered here.
+    def model_of(self, bento_tag: str, version: str) -> tuple[ModelCard, Path]:
+        """Card and folder of a model that answers or has answered here.
 
         Raises:
             Problem: 404 neither a slot nor BentoML's store has it.
         """
         for model in self.slots.models():
             if (model.bento_tag, model.card.version) == (bento_tag, version):
-                return model.card
+                return model.card, model.runtime.folder
+        folder = bento_model_dir(bento_tag)
         try:
-            card = read_card(bento_model_dir(bento_tag))
+            card = read_card(folder)
         except (FileNotFoundError, ValueError) as error:
             raise Problem(404, "unknown-model", f"{bento_tag} is not in this store") from error
-        return card
+        return card, folder
 
     async def predict(
         self, content: bytes, *, started: float, caller: str = "anonymous", client: str = "",
@@ -114,7 +116,8 @@ class Predictor:
         model = table.models[route.slot]
         sha256 = sha256_bytes(content)
         upload = Upload(content, sha256, started, route, caller, source=source)
-        program = model.card.computation
+        # Redis may be shared with a service of the other mode, whose last bits differ.
+        program = f"{model.card.computation}{'-alone' if model.runtime.deterministic else ''}"
         upload.known = self._cache.get(sha256, program)
         if upload.known is None and self._cache.shared:
             upload.known = await self._cache.fetch(sha256, program)
@@ -143,27 +146,17 @@ class Predictor:
             raise Problem(422, "undecodable-image", str(error)) from error
         except Overloaded as error:
             metrics.SHED.labels(upload.route.slot).inc()
+            self._failures.count(model, upload, "overloaded")
             raise unavailable("overloaded", str(error), retry_after=error.retry_after) from error
         except JournalUnavailable as error:
             metrics.JOURNAL_FAULTS.inc()
             raise unavailable("journal-unavailable", "the answer could not be kept") from error
         except (Expired, TimeoutError) as error:
-            await self._keep_failure(model, upload, "too-slow")
+            self._failures.count(model, upload, "too-slow")
             raise unavailable("too-slow", "no answer in time; the service is busy") from error
         except Exception:
-            await self._keep_failure(model, upload, "failed")
+            self._failures.count(model, upload, "failed")
             raise
-
-    async def _keep_failure(self, model: ServedModel, upload: Upload, problem: str) -> None:
-        """Journal that a slot did not answer, which a rollout is judged by."""
-        record = FailureRecord(
-            at=datetime.now(UTC), slot=upload.route.slot, model_version=model.card.version,
-            revision=upload.route.revision, problem=problem)
-        try:
-            await asyncio.to_thread(self._journal.append, record)
-        except JournalUnavailable:
-            metrics.JOURNAL_FAULTS.inc()
-            logger.exception("A failure could not be journaled")
 
     async def _decode(self, model: ServedModel, content: bytes) -> Pixels:
         loop = asyncio.get_running_loop()
@@ -207,6 +200,7 @@ class Predictor:
         await asyncio.gather(*self._shadows)
         await self.slots.close()
         await self._cache.close()
+        await self._failures.close()
         self._decoders.shutdown()
         self._images.close()
         self._journal.close()

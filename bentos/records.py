@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
-import cv2
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from bentos.computed import Computed, Floats, Novelty, pack_embedding
+from mlops_assets.contracts.image_statistics import describe_image
 from mlops_assets.contracts.model_card import ModelCard
 from mlops_assets.contracts.prediction import AnsweringModel, Slot
 
@@ -50,13 +50,11 @@ class Writer:
             texts = orjson.dumps(shares[row], option=orjson.OPT_SERIALIZE_NUMPY)[1:-1].split(b",")
             values = list(map(float, texts))
             confidence = max(values)
-            # One call of OpenCV: NumPy's mean and std are a dozen, which a lone image waits for.
-            mean, deviation = cv2.meanStdDev(image.reshape(-1))
             yield Computed(
                 label=self._classes[values.index(confidence)], confidence=confidence,
                 shares=b"{" + b",".join(map(bytes.__add__, self._keys, texts)) + b"}",
                 embedding=pack_embedding(embeddings[row]),
-                pixel_mean=mean.item(), pixel_std=deviation.item(),
+                pixels=describe_image(image),
                 novelty=None if strange is None else strange[row],
             )
 
@@ -65,7 +63,7 @@ class Writer:
         sha256: str, latency_ms: float, caller: str, cached: bool, kept: bool,
         shadow_of: str | None, source: str | None,
     ) -> tuple[bytes, bytes]:
-        """The answer (``Answer``) and its journal line (``PredictionRecord``), with a newline."""
+        """The answer (``Answer``) and its record (``PredictionRecord``), not yet chained."""
         label = orjson.dumps(computed.label)
         body = (
             b'{"prediction_id":"%b","label":%b,"confidence":%b,"probabilities":%b,"model":%b,'
@@ -74,11 +72,11 @@ class Writer:
              self._models[route.slot], latency_ms)
         rest = orjson.dumps({
             "at": at, "image_sha256": sha256, "embedding": computed.embedding,
-            "pixel_mean": computed.pixel_mean, "pixel_std": computed.pixel_std,
-            "weight": route.weight, "step": route.step, "revision": route.revision,
+            **computed.pixels._asdict(), "weight": route.weight, "step": route.step,
+            "revision": route.revision,
             "caller": caller, "cached": cached, "novelty": computed.novelty, "image_kept": kept,
             "shadow_of": shadow_of, "source": source,
         })
-        line = b'{"kind":"prediction","answer":%b,"bento_tag":%b,%b\n' % (
+        line = b'{"kind":"prediction","answer":%b,"bento_tag":%b,%b' % (
             body, self._tag, rest[1:])
         return body, line

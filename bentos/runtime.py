@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from bentos.cpus import cpu_quota
-from bentos.sessions import ModelRefused, fastest, open_engine, open_session, warm
+from bentos.sessions import (
+    ModelRefused,
+    fastest,
+    open_engine,
+    open_session,
+    warm,
+    worth_its_threads,
+)
 from mlops_assets.contracts.model_card import (
     BATCHED_FILE,
     CARD_FILE,
@@ -53,25 +60,34 @@ def read_card(folder: Path) -> ModelCard:
 class Runtime:
     """A loaded program. Several threads may call ``predict`` at once."""
 
-    def __init__(self, folder: Path, *, threads: int = 0, lone_threads: int = 0) -> None:
+    def __init__(
+        self, folder: Path, *, threads: int = 0, lone_threads: int = 0,
+        deterministic: bool = False,
+    ) -> None:
         """Load, warm and check the model in ``folder``; ``threads`` 0 means the CPU quota.
 
-        A run that is alone uses ``lone_threads``, if they are several, which spin. Where the
-        model has a form for batches, each batch size runs the form that was faster here.
+        A run that is alone uses ``lone_threads``, where they are clearly faster. Where the
+        model has a form for batches, each batch size runs the form that was faster here. So the
+        last bits of an answer depend on its batch-mates and on this machine's timing, unless it
+        is ``deterministic``: then each image has a run of its own, in the plain form, by one
+        thread.
 
         Raises:
             ModelRefused: see ``read_card``, ``open_session`` and ``check_golden``.
         """
         self.card: Final = read_card(folder)
         self.folder: Final = folder
-        self.threads: Final = threads or cpu_quota()
+        self.threads: Final = 1 if deterministic else threads or cpu_quota()
+        self.deterministic: Final = deterministic
         plain = open_engine(self.card, folder / PROGRAM_FILE, self.threads)
         self._forms: Final = [plain]
-        if self.card.batched_sha256 is not None:
+        if self.card.batched_sha256 is not None and not deterministic:
             self._forms.append(open_session(folder / BATCHED_FILE, self.threads))
         self._lone = plain
-        if lone_threads > 1:
-            self._lone = open_engine(self.card, folder / PROGRAM_FILE, lone_threads, spin=True)
+        if lone_threads > 1 and not deterministic:
+            several = open_engine(self.card, folder / PROGRAM_FILE, lone_threads, spin=True)
+            if worth_its_threads(several, plain, self.card.pixels.shape):
+                self._lone = several
         self.golden_error: Final = max(
             self.check_golden(folder, session) for session in {*self._forms, self._lone})
         self._fastest: Final = fastest(self._forms, self.card.pixels.shape)
@@ -94,6 +110,10 @@ class Runtime:
                 f"{self.card.pixels.shape}"
             )
         rows = len(images)
+        if self.deterministic and rows > 1:
+            parts = [self._compute(self._lone, images[at : at + 1]) for at in range(rows)]
+            return (np.concatenate([part[0] for part in parts]),
+                    np.concatenate([part[1] for part in parts]))
         if alone and rows <= MAX_LONE:
             return self._compute(self._lone, images)
         return self._compute(self._fastest[min(rows, len(self._fastest) - 1)], images)

@@ -70,7 +70,8 @@ class Classifier:
             ModelRefused: the model folder is incomplete, altered or computes something else.
         """
         runtime = Runtime(
-            model_dir(), threads=SETTINGS.lane_threads, lone_threads=cpu_quota())
+            model_dir(), threads=SETTINGS.lane_threads, lone_threads=cpu_quota(),
+            deterministic=SETTINGS.deterministic)
         self._predictor = Predictor(
             runtime, journal_dir=journal_dir(), images_dir=images_dir(), bento_tag=bento_tag(),
             settings=SETTINGS,

@@ -19,6 +19,8 @@ from mlops_assets.contracts.model_card import ModelCard
 logger = logging.getLogger("bentos.sessions")
 BATCHES: Final = (1, 2, 4, 8, 16, 32)
 ROUNDS: Final = 5
+LONE_ROUNDS: Final = 20
+WORTH: Final = 0.85
 
 
 class ModelRefused(PlatformError):
@@ -28,8 +30,9 @@ class ModelRefused(PlatformError):
 def open_session(program: Path, threads: int, *, spin: bool = False) -> Any:
     """An ONNX Runtime CPU session with ``threads`` intra-op threads.
 
-    Threads that ``spin`` wait for their next part without sleeping: faster for a lone run, but
-    they take the CPU that decoding and HTTP need when there is more to do.
+    Threads that ``spin`` wait for their next part within a run without sleeping: faster for a lone
+    run, but they take the CPU that decoding and HTTP need when there is more to do. They sleep
+    between runs, where spinning would cost ten times the CPU of the runs themselves.
 
     Raises:
         ModelRefused: ONNX Runtime can not load the program.
@@ -38,6 +41,7 @@ def open_session(program: Path, threads: int, *, spin: bool = False) -> Any:
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(spin)))
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
         return onnxruntime.InferenceSession(
             str(program), sess_options=options, providers=["CPUExecutionProvider"]
@@ -83,13 +87,27 @@ def fastest(sessions: Sequence[Any], shape: tuple[int, ...]) -> list[Any]:
     """
     chosen: list[Any] = []
     for size in BATCHES:
-        images = {"images": np.zeros((size, *shape), np.uint8)}
-        best = [math.inf] * len(sessions)
-        for _ in range(1 if len(sessions) == 1 else ROUNDS):
-            for number, session in enumerate(sessions):
-                started = time.perf_counter()
-                session.run(None, images)
-                best[number] = min(best[number], time.perf_counter() - started)
+        best = best_seconds(sessions, size, shape, rounds=1 if len(sessions) == 1 else ROUNDS)
         winner = sessions[best.index(min(best))]
         chosen += [winner] * (size + 1 - len(chosen))
     return chosen
+
+
+def best_seconds(
+    sessions: Sequence[Any], size: int, shape: tuple[int, ...], *, rounds: int
+) -> list[float]:
+    """Least seconds of a run of ``size`` uint8 images ``shape`` in each session, in turn."""
+    images = {"images": np.zeros((size, *shape), np.uint8)}
+    best = [math.inf] * len(sessions)
+    for _ in range(rounds):
+        for number, session in enumerate(sessions):
+            started = time.perf_counter()
+            session.run(None, images)
+            best[number] = min(best[number], time.perf_counter() - started)
+    return best
+
+
+def worth_its_threads(several: Any, one: Any, shape: tuple[int, ...]) -> bool:
+    """Whether more threads make a lone image so much faster that their CPU is well spent."""
+    fast, plain = best_seconds([several, one], 1, shape, rounds=LONE_ROUNDS)
+    return fast < WORTH * plain

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from bentos.cpus import cpu_quota
 from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.contracts.files import bento_folder
 from mlops_assets.contracts.pixels import MAX_PIXELS
 from resources.journal import journal_folder
 
@@ -33,6 +34,8 @@ class ServiceSettings(BaseSettings):
     max_wait: float = Field(0.25, gt=0, description="expected wait above which an image is shed")
     lanes: int = Field(2, gt=0, description="batches computed side by side")
     threads: int = Field(0, ge=0, description="threads of one batch; 0: a share of the CPU quota")
+    deterministic: bool = Field(
+        False, description="an image's probabilities are the same bytes in any batch; slower")
     body_timeout: float = Field(15.0, gt=0, description="to receive a whole head; a whole body")
     answer_timeout: float = Field(10.0, gt=0, description="from a whole body to its answer")
     follow: Path | None = Field(None, description="file of the rollout's state; None: own model")
@@ -47,6 +50,8 @@ class ServiceSettings(BaseSettings):
     keep_novel: bool = Field(True, description="images unlike the reference are kept")
     keep_days: float = Field(30.0, gt=0)
     keep_bytes: int = Field(2_000_000_000, gt=0, description="of all kept images together")
+    receipt_images: bool = Field(
+        True, description="receipts name the nearest training images, with their file names")
     log_requests: Literal["problems", "all", "off"] = "problems"
     traces: HttpUrl | None = Field(
         None, description="OpenTelemetry collector, as http://host:4318/v1/traces; None: no spans")
@@ -76,8 +81,7 @@ def bento_model_dir(bento_tag: str) -> Path:
     """Model folder of a bento in BentoML's store (``BENTOML_HOME``, else ``~/bentoml``)."""
     home = os.environ.get("BENTOML_HOME")
     store = Path(home) if home else Path.home() / "bentoml"
-    name, _, version = bento_tag.partition(":")
-    return store / "bentos" / name / version / "src" / "model"
+    return bento_folder(store, bento_tag) / "src" / "model"
 
 
 def platform_home() -> Path:
@@ -92,6 +96,15 @@ def platform_home() -> Path:
             f"PLATFORM_HOME is {home}, but the service needs a local folder: set MLOPS_JOURNAL_DIR"
         )
     return Path(home)
+
+
+def store_home() -> Path | None:
+    """The platform's home where its artifacts can be read from here, else None."""
+    try:
+        home = platform_home()
+    except PlatformError:
+        return None
+    return home if (home / "store").is_dir() else None
 
 
 def journal_dir() -> Path:

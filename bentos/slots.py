@@ -8,14 +8,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from bentos import metrics
 from bentos.model import Route, ServedModel
 from bentos.routing import goes_to_challenger
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.prediction import Slot
-from mlops_assets.contracts.rollout import RolloutState, SlotAssignment
+from mlops_assets.contracts.rollout import RolloutState, SlotAssignment, read_state
 
 logger = logging.getLogger("bentos.slots")
 Load = Callable[[SlotAssignment], ServedModel]
@@ -149,19 +147,3 @@ def _mark(path: Path) -> Mark | None:
     except FileNotFoundError:
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def read_state(path: Path) -> RolloutState:
-    """The state of serving in a file.
-
-    Raises:
-        PlatformError: it is damaged.
-    """
-    try:
-        return RolloutState.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        raise PlatformError(
-            f"{path} is not a state of serving; materialize `rollout` again"
-        ) from error
-
-

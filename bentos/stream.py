@@ -141,8 +141,8 @@ def make_stream(brokers: str, topics: Topics) -> FastStream:
     @app.on_startup
     async def load() -> None:
         predictor = Predictor(
-            Runtime(model_dir(), threads=settings.threads), journal_dir=journal,
-            images_dir=images_dir(), bento_tag="stream", settings=settings)
+            Runtime(model_dir(), threads=settings.threads, deterministic=settings.deterministic),
+            journal_dir=journal, images_dir=images_dir(), bento_tag="stream", settings=settings)
         predictor.follow()
         consumers.append((Consumer(predictor, journal, topics, broker), predictor))
 

@@ -83,6 +83,8 @@ def make_environment(
         "BENTOML_HOME": str(layout.bentoml),
         "BENTOML_DO_NOT_TRACK": "True",
         "MLOPS_SERVICE_AUTH": kept.get("MLOPS_SERVICE_AUTH", settings.platform.service_auth),
+        "MLOPS_SERVICE_KEEP_SHARE": kept.get(
+            "MLOPS_SERVICE_KEEP_SHARE", str(settings.platform.keep_share)),
         "DO_NOT_TRACK": "1",
         "GIT_PYTHON_REFRESH": "quiet",
         "PYTHONUNBUFFERED": "1",
@@ -146,6 +148,7 @@ def render_dagster(layout: Layout) -> str:
     config: dict[str, Any] = {
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},
+        "freshness": {"enabled": True},
         "storage": {"sqlite": {"base_dir": str(layout.dagster / "storage")}},
         "run_coordinator": {
             "module": "dagster.core.run_coordinator", "class": "QueuedRunCoordinator",

@@ -7,11 +7,9 @@ import os
 import sys
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from deploy.layout import Layout
 from mlops_assets.contracts.errors import PlatformError
-from mlops_assets.contracts.rollout import RolloutState, SlotAssignment
+from mlops_assets.contracts.rollout import SlotAssignment, read_state
 from resources.durable import write_bytes
 
 
@@ -23,16 +21,16 @@ def read_champion(path: Path) -> SlotAssignment:
     """The champion in ``serving/state.json``.
 
     Raises:
-        NoChampion: there is no such file, or it is damaged.
+        NoChampion: there is no such file, or no champion in it.
+        PlatformError: it is damaged.
     """
-    try:
-        return RolloutState.model_validate_json(path.read_bytes()).slots["champion"]
-    except FileNotFoundError as error:
+    if not path.is_file():
         raise NoChampion(
-            f"no model is released yet ({path} is not there); materialize `rollout` first"
-        ) from error
-    except (ValidationError, KeyError) as error:
-        raise NoChampion(f"{path} is damaged; materialize `rollout` again") from error
+            f"no model is released yet ({path} is not there); materialize `rollout` first")
+    champion = read_state(path).slots.get("champion")
+    if champion is None:
+        raise NoChampion(f"{path} names no champion; materialize `rollout` again")
+    return champion
 
 
 def main() -> None:

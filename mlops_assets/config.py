@@ -43,12 +43,23 @@ class SplitShares(Section):
         return self
 
 
+class TableColumns(Section):
+    """Columns of a table of images; an empty ``split`` says that there is none."""
+
+    path: str = "path"
+    label: str = "label"
+    split: str = ""
+
+
 class DatasetSettings(Section):
     """Where images come from and what shape they are given."""
 
-    source: Literal["torchvision", "image_folder"] = "torchvision"
+    source: Literal["torchvision", "image_folder", "table"] = "torchvision"
     name: Literal["FashionMNIST", "MNIST", "CIFAR10"] = "FashionMNIST"
-    root: Path = Path("data")
+    root: str = Field("data", min_length=1, description="a path, a URL, a .zip or .tar file")
+    table: str = Field("labels.csv", description="below root; .csv or .parquet")
+    columns: TableColumns = TableColumns()
+    max_classes: int = Field(10_000, ge=2, description="more are taken for a mistake")
     batch: str = Field("initial", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     limit: int | None = Field(None, gt=0, description="most images of the official training part")
     classes: tuple[str, ...] | None = Field(None, min_length=2, description="None: the source's")
@@ -57,8 +68,19 @@ class DatasetSettings(Section):
 
     @property
     def path(self) -> Path:
-        """``root``, absolute; a relative one is taken from the project's folder."""
-        return self.root if self.root.is_absolute() else PROJECT_ROOT / self.root
+        """``root`` on a disk, absolute; a relative one is taken from the project's folder."""
+        return PROJECT_ROOT / self.root
+
+
+class IssueLimits(Section):
+    """When a good image is odd enough to be shown; see ``validated/issues.py``."""
+
+    dark: float = Field(0.32, ge=0, le=1, description="grey that 99 % of it lies below")
+    bright: float = Field(0.95, ge=0, le=1, description="grey that 95 % of it lies above")
+    entropy: float = Field(1.0, ge=0, le=8, description="bits of its grey levels")
+    sharpness: float = Field(0.06, ge=0, description="deviation of edges over that of grey")
+    aspect: float = Field(0.35, ge=0, le=1, description="short side over long side")
+    near_rms: float = Field(6.0, ge=0, description="grey levels between thumbnails of equal hash")
 
 
 class ValidationSettings(Section):
@@ -71,6 +93,8 @@ class ValidationSettings(Section):
     near_duplicate_rms: float = Field(2.0, ge=0, description="grey levels between thumbnails")
     min_images_per_class: int = Field(5, ge=1)
     max_class_ratio: float = Field(100.0, ge=1)
+    max_batch_distance: float = Field(0.5, ge=0, le=1, description="of one batch from the others")
+    issues: IssueLimits = IssueLimits()
 
 
 class FeatureSettings(Section):
@@ -79,6 +103,7 @@ class FeatureSettings(Section):
     backbone: str = "test_byobnet"
     pretrained: bool = False
     batch_size: int = Field(512, gt=0)
+    shards_gib: float = Field(16.0, ge=0, description="decoded pixels beyond stay encoded")
 
 
 class TrainingSettings(Section):
@@ -98,13 +123,18 @@ class TrainingSettings(Section):
     warmup_share: float = Field(0.2, ge=0, lt=1)
     label_smoothing: float = Field(0.05, ge=0, lt=1)
     ema_decay: float = Field(0.998, ge=0, lt=1)
+    feedback_weight: float = Field(
+        2.0, ge=1, description="how often images from production are in an epoch; others are once")
+    warm_start: bool = Field(True, description="with images from production: from the champion")
+    warm_rate: float = Field(0.3, gt=0, le=1, description="of the learning rate, in that case")
     flip: bool = True
     shift: int = Field(2, ge=0, description="largest random translation, in pixels")
     erase: float = Field(0.0, ge=0, le=1, description="share of batches with random erasing")
     early_stop_epochs: int | None = Field(None, gt=0)
     checkpoint_epochs: int = Field(1, gt=0)
     seed: int = Field(0, ge=0)
-    threads: int = Field(2, gt=0)
+    threads: int = Field(2, gt=0, description="of each process")
+    processes: int = Field(1, gt=0, description="that share every batch, as on several GPUs")
     device: Literal["cpu", "cuda", "auto"] = "auto"
     amp: Literal["off", "bf16"] = "off"
     channels_last: bool = True
@@ -135,8 +165,35 @@ class DriftSettings(Section):
     max_window: int = Field(2000, gt=0)
     alpha: float = Field(0.01, gt=0, lt=1)
     watch_alpha: float = Field(0.05, gt=0, lt=1)
+    label_alpha: float = Field(0.01, gt=0, lt=1, description="chance that labels ever cry wolf")
+    label_tolerance: float = Field(0.02, ge=0, lt=1, description="rise of the error that is borne")
+    harmless_drop: float = Field(0.02, ge=0, lt=1, description="of accuracy, below which: look")
+    retrain_drop: float = Field(0.05, gt=0, lt=1, description="of accuracy, from which: retrain")
+    min_labels: int = Field(500, gt=0, description="labelled images that a retraining needs")
+    max_labels: int = Field(20_000, gt=0, description="newest labelled images that it takes")
     cooldown_hours: float = Field(24.0, ge=0)
+    budget_a_week: int = Field(3, gt=0, description="retrainings; then a person decides")
     sensor_seconds: int = Field(10, gt=0)
+    monitor_seconds: int = Field(120, gt=0, description="between looks at new predictions")
+
+
+class FreshnessSettings(Section):
+    """How old the latest materialization may be before Dagster shows the asset as late, in hours.
+
+    It warns at half of that.
+    """
+
+    raw_images: float = Field(24.0 * 45, gt=0)
+    prediction_log: float = Field(3.0, gt=0)
+
+
+class LandingSettings(Section):
+    """A landing zone, whose folders become batches; see ``resources/landing.py``."""
+
+    root: str = Field("", description="a path or a URL; empty: none")
+    quiet_seconds: float = Field(300.0, ge=0, description="without a change: complete")
+    late_hours: float = Field(168.0, gt=0, description="for which later files make a batch")
+    sensor_seconds: int = Field(60, gt=0)
 
 
 class ScoringSettings(Section):
@@ -182,6 +239,8 @@ class RolloutSettings(Section):
     slow_margin: float = Field(0.02, ge=0, lt=1)
     wrong_margin: float = Field(0.02, ge=0, lt=1)
     slow_ms: float = Field(250.0, gt=0)
+    step_seconds: float = Field(600.0, ge=0, description="that each step lasts at least")
+    step_answers: int = Field(100, ge=0, description="of the newer model, at each step at least")
 
 
 class PlatformSettings(Section):
@@ -193,6 +252,7 @@ class PlatformSettings(Section):
     mlflow_port: int = Field(5000, ge=0, le=65535)
     service_port: int = Field(8000, ge=0, le=65535)
     service_auth: Literal["on", "off"] = "on"
+    keep_share: float = Field(0.01, ge=0, le=1, description="of requests' images, for labelling")
     start_seconds: float = Field(120.0, gt=0)
 
 
@@ -213,6 +273,8 @@ class Settings(BaseSettings):
     training: TrainingSettings = TrainingSettings()
     gate: GateSettings = GateSettings()
     drift: DriftSettings = DriftSettings()
+    freshness: FreshnessSettings = FreshnessSettings()
+    landing: LandingSettings = LandingSettings()
     scoring: ScoringSettings = ScoringSettings()
     export: ExportSettings = ExportSettings()
     release: ReleaseSettings = ReleaseSettings()

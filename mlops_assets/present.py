@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
+from functools import partial
 from typing import Any, Final
+from urllib.parse import quote
 
 import dagster as dg
 
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.summary import CheckOutcome, Summary
+from mlops_assets.provenance.record import read_record
+from resources.open_lineage import Emitter
 from resources.platform import Platform
 from resources.steps import Step, StepResult, Workspace, run_step
+from resources.store import ArtifactStore
 
 PLATFORM_OWNER: Final = "team:platform"
 DATA_OWNER: Final = "team:data"
 MODEL_OWNER: Final = "team:models"
+LINKED: Final = 20
 BATCHES: Final = dg.DynamicPartitionsDefinition(name="batch")
 
 # A parent's new bytes start a step; the same bytes again, or bytes that failed a blocking check,
@@ -31,6 +38,16 @@ ON_NEW_BYTES: Final = (
 ).with_label("on_new_bytes")
 # Most hours of the past have no predictions, and are missing for good.
 ON_NEW_HOURS: Final = _SOME_NEW_BYTES.with_label("on_new_hours")
+
+
+# MLflow, the one server that steps write to, may be restarting.
+RETRIES: Final = dg.RetryPolicy(max_retries=4, delay=5, backoff=dg.Backoff.EXPONENTIAL)
+
+
+def late_after(hours: float) -> dg.FreshnessPolicy:
+    """Late when not materialized for so long; a warning at half of it."""
+    limit = timedelta(hours=hours)
+    return dg.FreshnessPolicy.time_window(fail_window=limit, warn_window=limit / 2)
 
 
 def check(asset: str, name: str, description: str, *, blocking: bool = True) -> dg.AssetCheckSpec:
@@ -79,6 +96,25 @@ def _to_check(asset: str, outcome: CheckOutcome) -> dg.AssetCheckResult:
     )
 
 
+def describe_origin(store: ArtifactStore, result: StepResult) -> str:
+    """What an output was made from, in Markdown: each asset, its version, and the run that made it.
+
+    Addresses are relative to Dagster's UI.
+    """
+    rows = ["| made from | version | in the run |", "|---|---|---|"]
+    inputs = result.record.inputs
+    for ref in inputs[-LINKED:]:
+        run = read_record(store.path(ref)).dagster_run_id
+        named = f"[{ref.asset}](/assets/{ref.asset})"
+        if ref.partition is not None:
+            named = (f"[{ref.asset} {ref.partition}]"
+                     f"(/assets/{ref.asset}?partition={quote(ref.partition)})")
+        rows.append(f"| {named} | `{ref.version[:16]}` | [{run[:8]}](/runs/{run}) |")
+    if len(inputs) > LINKED:
+        rows.append(f"| and {len(inputs) - LINKED} before | | |")
+    return "\n".join(rows)
+
+
 def to_result(result: StepResult, *, path: str) -> dg.MaterializeResult[Any]:
     """The materialization of one output; its data version is the hash of the artifact."""
     record = result.record
@@ -118,14 +154,34 @@ def materialize(
     # A run of a partitioned job has a partition key also in the steps of unpartitioned assets.
     partitioned = context.assets_def.partitions_def is not None
     partition = context.partition_key if partitioned else None
+    events = Emitter(platform.root, context.run.run_id, context.run.job_name, step.outputs,
+                     partition)
+    _tell(context, events.start)
     try:
         results = run_step(
             platform.store, step, build, project_root=platform.project_root,
             run_id=context.run.run_id, partition=partition, finalize=finalize,
         )
-    except PlatformError as error:
-        raise dg.Failure(description=str(error), allow_retries=False) from error
+    except Exception as error:
+        _tell(context, partial(events.fail, str(error)))
+        if isinstance(error, PlatformError):
+            raise dg.Failure(description=str(error), allow_retries=error.transient) from error
+        raise
+    _tell(context, partial(events.complete, results))
     for result in results:
         how = "unchanged, reused" if result.reused else "new version"
         context.log.info(f"{result.ref.asset}: {how} {result.ref.version[:16]}")
-        yield to_result(result, path=str(platform.store.path(result.ref)))
+        made = to_result(result, path=str(platform.store.path(result.ref)))
+        if result.record.inputs:
+            made = made._replace(metadata={
+                **(made.metadata or {}),
+                "lineage": dg.MetadataValue.md(describe_origin(platform.store, result))})
+        yield made
+
+
+def _tell(context: dg.AssetExecutionContext, emit: Callable[[], None]) -> None:
+    """Emit an OpenLineage event; a catalogue that is away does not stop the work."""
+    try:
+        emit()
+    except Exception as error:
+        context.log.warning(f"no OpenLineage event: {error}")

@@ -15,14 +15,21 @@ INTERRUPTED: Final = 130
 
 # Command -> module, its attribute, and the line that `mlops --help` shows without an import.
 COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
+    "as-of": ("mlops_assets.cli.as_of", "as_of", "Show the platform as it was at a time."),
     "data": ("mlops_assets.cli.data", "data", "Bring the dataset to this machine."),
     "demo": ("mlops_assets.cli.demo", "demo", "From raw images to a served, monitored model."),
     "down": ("mlops_assets.cli.platform", "down", "Stop the platform."),
+    "forget": ("mlops_assets.cli.forget", "forget", "Leave an image out of all future datasets."),
     "keys": ("mlops_assets.cli.keys", "keys", "Make, list and revoke API keys of the service."),
     "lineage": ("mlops_assets.cli.provenance", "lineage", "Show what something was made from."),
     "predict": ("mlops_assets.cli.predict", "predict", "Classify image files."),
+    "quarantine": ("mlops_assets.cli.quarantine", "quarantine", "See and release bad images."),
+    "reproduce": ("mlops_assets.cli.reproduce", "reproduce", "Make a model again and compare."),
     "rollout": ("mlops_assets.cli.rollout", "rollout", "See and change what serves."),
+    "snapshot": ("mlops_assets.cli.snapshot", "snapshot", "Copy the platform, put a copy back."),
+    "story": ("mlops_assets.cli.story", "story", "Drift, repair and a bad model, start to end."),
     "status": ("mlops_assets.cli.platform", "status", "Show each program and whether it is ready."),
+    "traffic": ("mlops_assets.cli.traffic_command", "traffic", "Send images, shifted by name."),
     "up": ("mlops_assets.cli.platform", "up", "Start the platform and wait until it is ready."),
     "verify": ("mlops_assets.cli.provenance", "verify", "Check every hash behind something."),
 }

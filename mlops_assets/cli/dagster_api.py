@@ -36,6 +36,33 @@ mutation($params: ExecutionParams!) {
   }
 }
 """
+_LATEST: Final = """
+query($key: AssetKeyInput!) {
+  assetOrError(assetKey: $key) {
+    __typename
+    ... on AssetNotFoundError { __typename }
+    ... on Asset { assetMaterializations(limit: 1) {
+      runId timestamp
+      metadataEntries {
+        label
+        ... on BoolMetadataEntry { boolValue }
+        ... on FloatMetadataEntry { floatValue }
+        ... on IntMetadataEntry { intValue }
+        ... on TextMetadataEntry { text }
+      }
+    } }
+  }
+}
+"""
+_RUNS: Final = """
+query($job: String!) {
+  runsOrError(filter: {pipelineName: $job}, limit: 5) {
+    __typename
+    ... on PythonError { message }
+    ... on Runs { results { runId status creationTime tags { key value } } }
+  }
+}
+"""
 _EVENTS: Final = """
 query($run: ID!, $cursor: String, $limit: Int) {
   logsForRun(runId: $run, afterCursor: $cursor, limit: $limit) {
@@ -86,6 +113,16 @@ class Event:
     error: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class JobRun:
+    """A run of a job, made at ``at`` seconds since 1970."""
+
+    run_id: str
+    status: str
+    at: float
+    tags: dict[str, str]
+
+
 def _first_line(text: str) -> str:
     return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
@@ -106,7 +143,7 @@ def _explain(raw: dict[str, Any]) -> str:
 def _metadata(raw: dict[str, Any]) -> dict[str, bool | float | str]:
     found: dict[str, bool | float | str] = {}
     for entry in raw.get("metadataEntries", ()):
-        for key in ("boolValue", "floatValue", "text"):
+        for key in ("boolValue", "floatValue", "intValue", "text"):
             if entry.get(key) is not None:
                 found[entry["label"]] = entry[key]
     return found
@@ -178,3 +215,21 @@ class DagsterApi:
         """Events after a cursor, and the cursor to go on from."""
         answer = self.ask(_EVENTS, run=run, cursor=cursor, limit=PAGE)
         return [to_event(raw) for raw in answer["events"]], answer["cursor"]
+
+    def latest(self, asset: str) -> tuple[float, dict[str, bool | float | str]]:
+        """When an asset was last materialized, in seconds since 1970, and its metadata.
+
+        0 and nothing before the first time.
+        """
+        found = self.ask(_LATEST, key={"path": [asset]}).get("assetMaterializations") or []
+        if not found:
+            return 0.0, {}
+        return float(found[0]["timestamp"]) / 1000, _metadata(found[0])
+
+    def runs(self, job: str) -> list[JobRun]:
+        """The latest runs of a job, newest first."""
+        return [
+            JobRun(raw["runId"], raw["status"], float(raw["creationTime"]),
+                   {tag["key"]: tag["value"] for tag in raw["tags"]})
+            for raw in self.ask(_RUNS, job=job)["results"]
+        ]

@@ -67,7 +67,7 @@ class Demo:
         if dataset.source == "torchvision":
             fetch_dataset(dataset.name, dataset.path, log=self.say)
         else:
-            self.say(f"own images in {dataset.path}")
+            self.say(f"own images in {dataset.root}")
 
     def materialize(self) -> tuple[RunReport, str]:
         """Phases 2 and 3. The run is queued as soon as Dagster takes it."""

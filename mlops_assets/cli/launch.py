@@ -108,11 +108,11 @@ def _execute(defs: Any, instance: Any, run: PlannedRun) -> bool:
                            "2026-01-31-23:00 (UTC)") from error
     for event in result.all_events:
         if event.is_step_failure:
-            click.echo(f"dg launch: {event.step_key}: {_cause(event)}", err=True)
+            click.echo(f"dg launch: {event.step_key}: {cause(event)}", err=True)
     return bool(result.success)
 
 
-def _cause(event: Any) -> str:
+def cause(event: Any) -> str:
     """The line that a step failed with: its own, or the innermost error's."""
     data = event.step_failure_data
     if data.user_failure_data is not None and data.user_failure_data.description:

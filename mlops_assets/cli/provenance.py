@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from rich.tree import Tree
 
+    from mlops_assets.contracts.receipt import Receipt
     from mlops_assets.lineage.checks import Checked
     from mlops_assets.lineage.graph import Graph
     from mlops_assets.lineage.report import ArtifactView, Lineage
@@ -24,7 +25,12 @@ SHORT: Final = 12
 WIDE: Final = 160
 
 
-def _open_graph(profile: str | None) -> tuple[Path, Graph]:
+def open_graph(profile: str | None) -> tuple[Path, Graph]:
+    """The platform's home and the graph of what is in it.
+
+    Raises:
+        PlatformError: there is nothing in it yet.
+    """
     from mlops_assets.contracts.errors import PlatformError
     from mlops_assets.lineage.graph import load_graph
     from resources.store import ArtifactStore
@@ -50,7 +56,7 @@ def verify(id: str | None, profile: str | None, as_json: bool) -> None:  # noqa:
     from mlops_assets.lineage.subject import resolve
     from mlops_assets.lineage.verification import verify_home, verify_subject
 
-    home, graph = _open_graph(profile)
+    home, graph = open_graph(profile)
     checks = verify_home(home, graph) if id is None else \
         verify_subject(home, graph, resolve(home, graph, id))
     checked = _with_progress(checks)
@@ -115,7 +121,7 @@ def lineage(id: str, profile: str | None, as_json: bool) -> None:  # noqa: A002
     from mlops_assets.lineage.report import trace
     from mlops_assets.lineage.subject import resolve
 
-    home, graph = _open_graph(profile)
+    home, graph = open_graph(profile)
     found = trace(home, graph, resolve(home, graph, id))
     if as_json:
         print_json(found.to_json())
@@ -124,13 +130,25 @@ def lineage(id: str, profile: str | None, as_json: bool) -> None:  # noqa: A002
 
         # A tree cuts its lines at the console's width, and a hash cut short is no hash.
         width = max(WIDE, Console().width)
-        Console(highlight=False, width=width, soft_wrap=True).print(lineage_tree(found))
+        Console(highlight=False, width=width, soft_wrap=True).print(
+            lineage_tree(found, _dagster_page(home)))
     for path in graph.damaged:
         click.echo(f"left out, for its record is damaged: {path}; see `mlops verify`", err=True)
 
 
-def lineage_tree(found: Lineage) -> Tree:
-    """A lineage as a tree; an input that leads to another input is shown once, above it."""
+def _dagster_page(home: Path) -> str | None:
+    from deploy.layout import Layout
+    from deploy.ports import recorded_ports
+
+    ports = recorded_ports(Layout(home).ports)
+    return None if ports is None else f"http://127.0.0.1:{ports.dagster}"
+
+
+def lineage_tree(found: Lineage, page: str | None = None) -> Tree:
+    """A lineage as a tree; an input that leads to another input is shown once, above it.
+
+    ``page`` is the address of Dagster's UI, where it is known.
+    """
     from rich.markup import escape
     from rich.tree import Tree
 
@@ -139,6 +157,8 @@ def lineage_tree(found: Lineage) -> Tree:
         tree.add(f"{name}: {escape(str(value))}")
     if found.image is not None:
         _add_image(tree, found)
+    if found.receipt is not None:
+        _add_receipt(tree, found.receipt, page)
     if found.artifact is not None:
         views = {each.key: each for each in (found.artifact, *found.made_from)}
         _add_made_from(tree.add("made from"), found, views, found.artifact.key, set())
@@ -147,6 +167,29 @@ def lineage_tree(found: Lineage) -> Tree:
         for each in found.used_by:
             branch.add(_line(each))
     return tree
+
+
+def _add_receipt(tree: Tree, receipt: Receipt, page: str | None) -> None:
+    from rich.markup import escape
+
+    origin = receipt.origin
+    tree.add(f"journal record {receipt.record_sha256}")
+    tree.add(f"rollout step {receipt.step}, revision {receipt.revision}, "
+             f"{receipt.weight:.0%} of the traffic")
+    tree.add(f"MLflow run {origin.mlflow_run_id}  Dagster run {origin.dagster_run_id}")
+    if page is not None:
+        tree.add(f"in Dagster: {page}/runs/{origin.dagster_run_id}, {page}/assets/exported_model")
+    tree.add(f"commit {origin.code_commit}  lock file {origin.lock_sha256[:SHORT]}  "
+             f"config {origin.config_sha256[:SHORT]}")
+    if not receipt.nearest:
+        return
+    branch = tree.add(f"nearest training images, of dataset {origin.dataset}")
+    for each in receipt.nearest:
+        proof = each.proof
+        told = "no proof: the dataset is not here" if proof is None else (
+            f"row {proof.index} of {proof.size}, proven by {len(proof.path)} hashes, "
+            f"{proof.row['source']}")
+        branch.add(escape(f"{each.image_id} {each.label}, distance {each.distance:.3g} ({told})"))
 
 
 def _line(view: ArtifactView) -> str:

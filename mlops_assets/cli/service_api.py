@@ -35,8 +35,10 @@ class ServiceApi:
         """Close the connections."""
         self._client.close()
 
-    def predict(self, content: bytes, *, name: str = "the image") -> Answer:
-        """Classify one encoded image.
+    def predict(
+        self, content: bytes, *, name: str = "the image", client: str | None = None
+    ) -> Answer:
+        """Classify one encoded image, for a ``client`` who is kept on one slot of a rollout.
 
         Raises:
             ServiceError: no image, no answer, or a refusal.
@@ -44,8 +46,10 @@ class ServiceApi:
         kind = sniff_format(content)
         if kind is None:
             raise ServiceError(f"{name} is not a PNG, JPEG, WebP, BMP, TIFF or GIF image")
-        body = self._send(name, "/v1/predict", content=content,
-                          headers={"content-type": f"image/{kind}"})
+        headers = {"content-type": f"image/{kind}"}
+        if client is not None:
+            headers["x-client-id"] = client
+        body = self._send(name, "/v1/predict", content=content, headers=headers)
         return Answer.model_validate(body)
 
     def feedback(self, prediction_id: str, label: str) -> None:

@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mlops_assets.cli.service_api import ServiceApi
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.prediction import Answer
 from resources.journal import KEY_FORMAT
 from resources.store import ArtifactStore
+
+if TYPE_CHECKING:
+    from mlops_assets.config import Settings
 
 CONNECTIONS: Final = 8
 # Enough to choose from; a folder of photographs need not be read to its end.
@@ -91,6 +95,26 @@ def sample_images(home: Path, batch: str, count: int) -> tuple[LabelledImage, ..
         raise TrafficError(f"the snapshot of batch `{batch}` in {folder} has no image")
     step = max(1, len(images) // count)
     return tuple(images[::step][:count])
+
+
+def unseen_images(settings: Settings, count: int) -> tuple[LabelledImage, ...]:
+    """Images that no model was trained or tested on, else those of the official test part.
+
+    A dataset with a ``limit`` has more images than the first batch took.
+
+    Raises:
+        MissingArtifact, TrafficError: as for ``sample_images``.
+    """
+    from mlops_assets.raw.sources import TorchvisionSource
+
+    dataset = settings.dataset
+    if dataset.source == "torchvision" and dataset.limit is not None:
+        source = TorchvisionSource(dataset.name, dataset.path, dataset.limit)
+        found = tuple(LabelledImage(image.content, image.label)
+                      for image in islice(source.beyond(), count))
+        if found:
+            return found
+    return sample_images(settings.home, dataset.batch, count)
 
 
 def send_traffic(api: ServiceApi, images: Sequence[LabelledImage]) -> Traffic:

@@ -11,7 +11,7 @@ from typing import Final
 from mlops_assets.contracts.manifest import ROWS_FILE
 from mlops_assets.lineage.graph import Artifact, Graph, record_files
 from mlops_assets.lineage.images import dataset_leaves
-from mlops_assets.lineage.pointers import dvc_hash, pointer_hash
+from mlops_assets.lineage.pointers import dvc_pointer
 from mlops_assets.provenance.hashing import RECORD_FILE, canonical_json
 from mlops_assets.provenance.integrity import Damage, artifact_remedy, inspect_artifact
 from mlops_assets.provenance.merkle import merkle_root
@@ -66,9 +66,9 @@ def _check_pointer(folder: Path) -> list[Damage]:
     pointer = folder.with_name(f"{folder.name}.dvc")
     if not pointer.is_file():
         return []
-    if pointer_hash(folder) == dvc_hash(folder):
+    if pointer.read_bytes() == dvc_pointer(folder):
         return []
-    return [Damage(pointer, "does not hold the DVC hash of its folder",
+    return [Damage(pointer, "is not what DVC writes of its folder",
                    f"when the folder itself is whole, run `dvc add {folder.name}` in "
                    f"{folder.parent}")]
 

@@ -11,6 +11,7 @@ from mlops_assets.provenance.hashing import RECORD_FILE
 from mlops_assets.provenance.record import DamagedRecord, ProvenanceRecord
 from resources.store import ArtifactStore
 
+COMPARISON: Final = "model_evaluation"
 NOT_VERSIONS: Final = frozenset({"refs", "records"})
 
 
@@ -59,6 +60,16 @@ class Graph:
     def descendants(self, artifact: Artifact) -> list[Artifact]:
         """Everything that was made from an artifact, nearest first."""
         return _reach(artifact, lambda each: sorted(self.users.get(each, ())))
+
+    def learnt_from(self, artifact: Artifact) -> list[Artifact]:
+        """Descendants, but for what only a comparison with it leads to.
+
+        A candidate is judged against its champion, and does not learn from it thereby.
+        """
+        def users(each: Artifact) -> list[Artifact]:
+            return [] if each.asset == COMPARISON else sorted(self.users.get(each, ()))
+
+        return _reach(artifact, users)
 
     def parents(self, artifact: Artifact) -> list[Artifact]:
         """The inputs that are not themselves inputs of another input, at any depth."""

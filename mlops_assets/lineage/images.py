@@ -16,6 +16,7 @@ from mlops_assets.contracts.prediction import PredictionRecord
 from mlops_assets.lineage.graph import Artifact, Graph
 from mlops_assets.provenance.merkle import MembershipProof, prove, verify
 from mlops_assets.provenance.rows import HEADER_FILE, row_leaves
+from resources.chain import unlink
 from resources.journal import journal_folder
 
 
@@ -77,9 +78,8 @@ def seen_by_predictions(home: Path, image_id: str) -> Iterator[PredictionRecord]
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as lines:
             at = lines.find(wanted)
             while at >= 0 and (end := lines.find(b"\n", at)) >= 0:
-                yield PredictionRecord.model_validate_json(
-                    lines[lines.rfind(b"\n", 0, at) + 1 : end]
-                )
+                line = lines[lines.rfind(b"\n", 0, at) + 1 : end]
+                yield PredictionRecord.model_validate_json(unlink(line))
                 at = lines.find(wanted, end)
 
 

@@ -1,4 +1,4 @@
-"""DVC's hash of a folder, computed here: importing DVC takes longer than hashing."""
+"""What DVC writes of a folder, computed here: importing DVC takes longer than hashing."""
 
 from __future__ import annotations
 
@@ -20,15 +20,19 @@ def _md5_file(path: Path) -> str:
     return digest.hexdigest()
 
 
-def dvc_hash(folder: Path) -> str:
-    """The ``md5`` that ``dvc add`` of DVC 3 writes for a folder, with its ``.dir`` ending."""
+def dvc_pointer(folder: Path) -> bytes:
+    """The ``.dvc`` file that ``dvc add`` of DVC 3 writes beside a folder."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
     listing = sorted(
         ({"md5": _md5_file(path), "relpath": path.relative_to(folder).as_posix()}
-         for path in folder.rglob("*") if path.is_file()),
+         for path in paths),
         key=lambda entry: entry["relpath"],
     )
     text = json.dumps(listing, sort_keys=True)
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
+    digest = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    size = sum(path.stat().st_size for path in paths)
+    return (f"outs:\n- md5: {digest}.dir\n  size: {size}\n  nfiles: {len(paths)}\n"
+            f"  hash: md5\n  path: {folder.name}\n").encode()
 
 
 def pointer_hash(folder: Path) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from mlops_assets.lineage.subject import (
     Kind,
     Subject,
     bento_of_tag,
+    bento_place,
     program_of,
     read_facts,
     registered_name,
@@ -22,6 +24,7 @@ from mlops_assets.lineage.subject import (
 from mlops_assets.provenance.hashing import SUMMARY_FILE
 
 if TYPE_CHECKING:
+    from mlops_assets.contracts.receipt import Receipt
     from mlops_assets.lineage.images import ImageTrace
 
 
@@ -57,10 +60,12 @@ class Lineage:
     used_by: tuple[ArtifactView, ...] = ()
     parents: dict[str, tuple[str, ...]] = field(default_factory=dict)
     image: ImageTrace | None = None
+    receipt: Receipt | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object; dates as ISO 8601. Embeddings are left out."""
         body = asdict(self)
+        body["receipt"] = None if self.receipt is None else self.receipt.model_dump(mode="json")
         if self.image is not None:
             body["image"]["predictions"] = [describe_prediction(p) for p in self.image.predictions]
             for name in ("snapshots", "quarantined", "datasets"):
@@ -140,6 +145,27 @@ def _views(graph: Graph, artifacts: Iterable[Artifact]) -> tuple[ArtifactView, .
     return tuple(view(graph, each) for each in artifacts)
 
 
+def make_receipt(home: Path, graph: Graph, subject: Subject) -> Receipt | None:
+    """The receipt of a prediction; None where neither its bento nor its model is here."""
+    from mlops_assets.contracts.model_card import read_card
+    from resources.journal import find_line, journal_folder
+    from resources.receipts import issue
+
+    found = find_line(journal_folder(home), subject.id)
+    if found is None:
+        return None
+    record, line = found
+    places = [bento_place(home, record.bento_tag) / "src" / "model"]
+    if subject.artifact is not None:
+        places.append(graph.folder(subject.artifact))
+    for place in places:
+        with suppress(FileNotFoundError):
+            card = read_card(place)
+            if card.program_sha256 == record.answer.model.sha256:
+                return issue(record, line, card, place, home)
+    return None
+
+
 def trace(home: Path, graph: Graph, subject: Subject) -> Lineage:
     """Everything known about one thing."""
     if subject.kind == "image":
@@ -148,19 +174,21 @@ def trace(home: Path, graph: Graph, subject: Subject) -> Lineage:
 
         image = trace_image(home, graph, subject.id)
         models = {each: None for member in image.datasets
-                  for each in graph.descendants(member.artifact)}
+                  for each in graph.learnt_from(member.artifact)}
         return Lineage("image", subject.id, {}, image=image, used_by=_views(graph, models))
     facts: dict[str, Any] = {}
+    receipt: Receipt | None = None
     top = subject.artifact
     if subject.prediction is not None:
         facts = describe_prediction(subject.prediction)
         top = bento_of_tag(graph, subject.prediction.bento_tag) or top
         facts["model_is_in_store"] = subject.artifact is not None
+        receipt = make_receipt(home, graph, subject)
     if subject.artifact is not None and subject.artifact.asset == "exported_model":
         facts |= {name: value for name, value in describe_model(graph, subject.artifact).items()
                   if name not in facts}
     if top is None:
-        return Lineage(subject.kind, subject.id, facts)
+        return Lineage(subject.kind, subject.id, facts, receipt=receipt)
     ancestors = graph.ancestors(top)
     return Lineage(
         subject.kind, subject.id, facts, artifact=view(graph, top),
@@ -168,4 +196,5 @@ def trace(home: Path, graph: Graph, subject: Subject) -> Lineage:
         used_by=() if subject.kind == "prediction" else _views(graph, graph.descendants(top)),
         parents={"/".join(each): tuple("/".join(parent) for parent in graph.parents(each))
                  for each in (top, *ancestors)},
+        receipt=receipt,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -13,9 +12,11 @@ from mlops_assets.contracts.files import BENTO_FILE, SERVING_FILE
 from mlops_assets.contracts.rollout import RolloutState
 from mlops_assets.lineage.checks import RESTORE, Checked
 from mlops_assets.lineage.graph import Artifact, Graph
+from mlops_assets.lineage.subject import bento_place
 from mlops_assets.provenance.integrity import Damage
 from resources.store import DamagedArtifact
 
+LOOKS: Final = 3
 REBUILD: Final = "materialize `model_bento` again"
 
 
@@ -27,7 +28,7 @@ def check_bentos(home: Path, graph: Graph) -> Iterator[Checked]:
     # A later build may have replaced an earlier one's bento under the same tag.
     latest = {_listing(graph, each)[0] or each.version: each for each in bentos}
     for tag, each in latest.items():
-        if _place(home, tag).is_dir() or each == current:
+        if bento_place(home, tag).is_dir() or each == current:
             yield check_bento(home, graph, each)
 
 
@@ -38,10 +39,6 @@ def _current_bento(graph: Graph) -> Artifact | None:
         # The check of references tells it.
         return None
     return None if ref is None else Artifact(ref.asset, ref.version)
-
-
-def _place(home: Path, tag: str) -> Path:
-    return home / "bentoml" / "bentos" / tag.replace(":", "/")
 
 
 def _listing(graph: Graph, bento: Artifact) -> tuple[str, dict[str, str]]:
@@ -58,7 +55,7 @@ def check_bento(home: Path, graph: Graph, bento: Artifact) -> Checked:
     from mlops_assets.releases.bento import list_files
 
     tag, files = _listing(graph, bento)
-    place = _place(home, tag)
+    place = bento_place(home, tag)
     if not tag or not place.is_dir():
         return Checked("bentos", tag or bento.version, 0,
                        (Damage(place, "is missing" if tag else "has no listing", REBUILD),))
@@ -72,9 +69,9 @@ def check_bento(home: Path, graph: Graph, bento: Artifact) -> Checked:
 
 def check_serving(home: Path) -> Iterator[Checked]:
     """The chain of the audit log, the state of serving at its end, and the service's file."""
-    from resources.platform_db import URL_VARIABLE
+    from resources.platform_db import has_database
 
-    if not os.environ.get(URL_VARIABLE) and not (home / "platform.db").is_file():
+    if not has_database(home):
         return
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -85,12 +82,20 @@ def check_serving(home: Path) -> Iterator[Checked]:
     entries = []
     try:
         with closing(PlatformDatabase(home)) as database:
-            state, entries = database.read_state(), database.read_audit()
-        told = [0, *(each.details["revision"] for each in entries if "revision" in each.details)]
+            for _ in range(LOOKS):
+                state, entries = database.read_state(), database.read_audit()
+                told = [0, *(each.details["revision"] for each in entries
+                             if "revision" in each.details)]
+                # Somebody may have changed the state between the two.
+                if told[-1] == state.revision:
+                    break
         if told[-1] != state.revision:
             problem = f"holds state {state.revision}, but its audit log ends at {told[-1]}"
             damages.append(Damage(where, problem, RESTORE))
         damages += _check_published(home, state)
+        damages += [Damage(bento_place(home, held.bento_tag), f"serves as {slot} and is missing",
+                           REBUILD) for slot, held in state.slots.items()
+                    if not bento_place(home, held.bento_tag).is_dir()]
     except (BrokenAuditLog, SQLAlchemyError, ValueError, KeyError, TypeError) as error:
         damages.append(Damage(where, f"is damaged: {' '.join(str(error).split())}", RESTORE))
     yield Checked("audit log", where.name, len(entries), tuple(damages))

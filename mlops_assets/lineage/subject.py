@@ -9,7 +9,12 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from mlops_assets.contracts.errors import PlatformError
-from mlops_assets.contracts.files import BENTO_FILE, REGISTRATION_FILE
+from mlops_assets.contracts.files import (
+    BENTO_FILE,
+    BENTOML_FOLDER,
+    REGISTRATION_FILE,
+    bento_folder,
+)
 from mlops_assets.contracts.model_card import INT8_FILE, PROGRAM_FILE
 from mlops_assets.contracts.prediction import PredictionRecord
 from mlops_assets.lineage.graph import Artifact, Graph
@@ -68,6 +73,11 @@ def registered_name(graph: Graph, registered: Artifact) -> str:
     """``name/version`` of a ``registered_model`` in the registry."""
     facts = read_facts(graph, registered, REGISTRATION_FILE)
     return f"{facts.get('name')}/{facts.get('registry_version')}"
+
+
+def bento_place(home: Path, tag: str) -> Path:
+    """Where the bento of a tag lies, if it is still there."""
+    return bento_folder(home / BENTOML_FOLDER, tag)
 
 
 def bento_of_tag(graph: Graph, tag: str) -> Artifact | None:

@@ -21,7 +21,16 @@ from mlops_assets.lineage.served import check_bento, check_bentos, check_serving
 from mlops_assets.lineage.subject import Subject, bento_of_tag
 from mlops_assets.provenance.hashing import sha256_bytes
 from mlops_assets.provenance.integrity import Damage
-from resources.journal import JournalDamaged, hours, journal_folder, read_hour
+from resources.chain import breaks
+from resources.journal import (
+    JournalDamaged,
+    hours,
+    journal_folder,
+    list_files,
+    locate,
+    read_failures,
+    read_hour,
+)
 
 
 def verify_home(home: Path, graph: Graph) -> Iterator[Checked]:
@@ -43,7 +52,9 @@ def verify_subject(home: Path, graph: Graph, subject: Subject) -> Iterator[Check
         tops += [each for top in tops for each in sorted(graph.users.get(top, ()))
                  if each.asset in ("registered_model", "model_bento")]
     if subject.prediction is not None:
+        yield check_chain(home, subject.id)
         yield check_prediction(graph, subject, subject.prediction)
+        yield from check_serving(home)
     if subject.kind == "image":
         yield from check_image(graph, subject.id)
         seen = [each.artifact for each in sightings(
@@ -56,6 +67,17 @@ def verify_subject(home: Path, graph: Graph, subject: Subject) -> Iterator[Check
             yield check_bento(home, graph, top)
 
 
+def check_chain(home: Path, prediction_id: str) -> Checked:
+    """The journal's file that holds a prediction is as it was written."""
+    found = locate(journal_folder(home), prediction_id)
+    if found is None:
+        return Checked("journal", prediction_id, 0, (
+            Damage(journal_folder(home), f"has no prediction {prediction_id}", RESTORE),))
+    path, _ = found
+    return Checked("journal", path.name, 1, tuple(
+        Damage(path, problem, RESTORE) for problem in breaks(path)))
+
+
 def check_prediction(graph: Graph, subject: Subject, record: PredictionRecord) -> Checked:
     """The model that answered is in the store, under the bento that the journal names."""
     model, damages = record.answer.model, []
@@ -64,7 +86,7 @@ def check_prediction(graph: Graph, subject: Subject, record: PredictionRecord) -
         damages.append(Damage(where / "exported_model", f"has no program {model.sha256}", RESTORE))
     if bento is None:
         damages.append(Damage(where / "model_bento", f"has no bento {record.bento_tag}", RESTORE))
-    elif subject.artifact is not None and subject.artifact not in graph.ancestors(bento):
+    elif subject.artifact is not None and subject.artifact not in graph.inputs(bento):
         damages.append(Damage(graph.folder(bento), f"holds another program than {model.sha256}",
                               RESTORE))
     return Checked("predictions", subject.id, 1, tuple(damages))
@@ -93,16 +115,18 @@ def check_image(graph: Graph, image_id: str) -> Iterator[Checked]:
 
 
 def check_journal(home: Path) -> Iterator[Checked]:
-    """Every hour of the journal is readable."""
+    """Every hour of the journal is readable, and each line follows the one before it."""
     journal = journal_folder(home)
     for hour in hours(journal):
-        damages: tuple[Damage, ...] = ()
+        damages: list[Damage] = []
+        count = 1
         try:
             predictions, feedback = read_hour(journal, hour)
-            count = len(predictions) + len(feedback)
+            count = len(predictions) + len(feedback) + len(read_failures(journal, hour))
         except JournalDamaged as error:
             path, _, problem = str(error).partition(", line ")
-            count = 1
-            damages = (Damage(Path(path), f"is damaged in line {problem}",
-                              "restore it from a backup, or take that line out"),)
-        yield Checked("journal", hour, count, damages)
+            damages.append(Damage(Path(path), f"is damaged in line {problem}",
+                                  "restore it from a backup, or take that line out"))
+        damages += [Damage(path, problem, RESTORE) for path in list_files(journal, hour)
+                    for problem in breaks(path)]
+        yield Checked("journal", hour, count, tuple(damages))
