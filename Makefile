@@ -14,8 +14,8 @@ DEV := $(VENV)/.installed-dev
 PACKAGES := mlops_assets resources sensors bentos deploy
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(VENV)/chromium:$(PATH)
 
-.PHONY: help setup demo up down status data test lint type fmt bench bench-serve bench-train bench-data bench-orchestration \
-	bench-overload bench-profile bench-scoring bench-backends bench-drift soak lock chromium clean
+.PHONY: help setup demo story up down status data test lint type fmt bench bench-serve bench-train bench-data bench-orchestration \
+	bench-overload bench-receipts bench-profile bench-scoring bench-backends bench-gate bench-drift soak drills lock chromium clean
 
 help: ## List the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-19s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ $(DEV): requirements-dev.lock pyproject.toml | $(VENV)/bin/python
 	touch $(STAMP) $@
 
 setup: $(DEV) ## Create .venv with the locked packages
+
+story: $(STAMP) ## On a running demo: drift, repair by the platform alone, then a bad model
+	@MLOPS_PROFILE=demo $(BIN)/mlops story
 
 demo: $(STAMP) ## Raw images to a served, monitored model; leaves the platform running
 	@MLOPS_PROFILE=demo $(BIN)/mlops demo
@@ -72,7 +75,7 @@ type: $(DEV) ## Static types
 fmt: $(DEV) ## Mend what the linter can mend
 	$(BIN)/ruff check --fix
 
-bench: bench-serve bench-overload bench-train bench-data bench-scoring bench-orchestration bench-backends bench-drift ## Every benchmark
+bench: bench-serve bench-overload bench-receipts bench-train bench-data bench-scoring bench-orchestration bench-backends bench-gate bench-drift ## Every benchmark
 
 bench-serve: $(DEV) ## The service against its peers, which install in environments of their own
 	$(BIN)/python -m benchmarks.serving
@@ -80,11 +83,18 @@ bench-serve: $(DEV) ## The service against its peers, which install in environme
 bench-overload: $(DEV) ## What four times the capacity does to the answers that are accepted
 	$(BIN)/python -m benchmarks.serving.overload
 
+bench-receipts: $(DEV) ## What receipts and deterministic answers cost
+	$(BIN)/python -m benchmarks.receipts
+	$(BIN)/python -m benchmarks.determinism
+
 bench-profile: $(DEV) ## Where the service's CPU time goes; needs Linux's perf
 	$(BIN)/python -m benchmarks.serving.profile
 
 bench-scoring: $(DEV) ## Folders scored by `batch_predictions`, against its own limit
 	$(BIN)/python -m benchmarks.scoring
+
+drills: $(DEV) data ## The story again and again while programs are killed
+	$(BIN)/python -m benchmarks.drills
 
 soak: $(DEV) ## An hour of mixed traffic on the service, watched for growth
 	$(BIN)/python -m benchmarks.soak
@@ -92,8 +102,9 @@ soak: $(DEV) ## An hour of mixed traffic on the service, watched for growth
 bench-train: $(STAMP) ## Training speed
 	$(BIN)/python -m benchmarks.train
 
-bench-data: data ## Data reading speed
+bench-data: data ## Data reading speed, and odd images found beside CleanVision
 	$(BIN)/python -m benchmarks.data
+	$(BIN)/python -m benchmarks.issues
 
 bench-orchestration: $(STAMP) ## What Dagster costs a step
 	$(BIN)/python -m benchmarks.orchestration
@@ -101,16 +112,22 @@ bench-orchestration: $(STAMP) ## What Dagster costs a step
 bench-backends: $(DEV) ## Backends that run one exported model
 	$(BIN)/python -m benchmarks.backends
 
-bench-drift: data ## False alarms of the drift trigger in 500 years, and what it finds beside peers
+bench-gate: data ## How often the gate lets planted candidates pass
+	$(BIN)/python -m benchmarks.gate
+
+bench-drift: $(DEV) data ## False alarms of the drift trigger in 500 years, and what it finds beside peers
 	$(BIN)/python -m benchmarks.drift.null
 	$(BIN)/python -m benchmarks.drift --source fashion
 	$(BIN)/python -m benchmarks.drift --source textures
+	$(BIN)/python -m benchmarks.drift.libraries
+	$(BIN)/python -m benchmarks.drift.report
+	$(BIN)/python -m benchmarks.drift.accuracy
 
 lock: $(BOOT)/bin/uv ## Resolve the dependencies anew
 	$(BOOT)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url -p 3.11 \
 		pyproject.toml -o requirements.lock
 	$(BOOT)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url -p 3.11 \
-		--extra dev --extra openvino -c requirements.lock pyproject.toml -o requirements-dev.lock
+		--extra dev --extra openvino --extra s3 -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 chromium: $(VENV)/bin/python ## A browser for the tests of pages
 	@deploy/chromium.sh $(VENV)/chromium

@@ -60,7 +60,7 @@ def write_sources(root: Path, count: int) -> tuple[Path, Path]:
 
 def from_shards(shard: Shard) -> Epoch:
     """What training does."""
-    return lambda epoch: gather_batches(shard, epoch_order(len(shard.labels), 0, epoch), BATCH)
+    return lambda epoch: gather_batches(shard, epoch_order(shard.batches, 1.0, 0, epoch), BATCH)
 
 
 def from_memory(images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Epoch:

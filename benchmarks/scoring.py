@@ -36,10 +36,10 @@ from mlops_assets.contracts.model_card import (
 from mlops_assets.contracts.pixels import PixelSpec, decode_pixels
 from mlops_assets.models.export import export_program
 from mlops_assets.models.network import ImageNetwork, NetworkSpec
-from mlops_assets.monitoring.folders import LocalFolder
 from mlops_assets.monitoring.scorer import load_scorer
 from mlops_assets.monitoring.scoring import in_order, thread_count
 from mlops_assets.provenance.hashing import sha256_file
+from resources.folders import LocalFolder
 from resources.steps import Step, Workspace, run_step
 
 CLASSES: Final = [f"class-{index}" for index in range(10)]

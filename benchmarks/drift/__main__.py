@@ -87,7 +87,7 @@ def run_source(source: str, options: argparse.Namespace, machine: dict[str, Any]
     at = 100
     summary = {
         "all_views_at_100": mean_detection(runs, at, OURS[0]),
-        "journal_views_at_100": mean_detection(runs, at, OURS[1]),
+        "mean_and_deviation_at_100": mean_detection(runs, at, OURS[1]),
         "model_views_at_100": mean_detection(runs, at, OURS[2]),
         "bbsds_at_100": mean_detection(runs, at, PEERS[0]),
         "mmd_at_100": mean_detection(runs, at, PEERS[1]),

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmarks.drift.images import CLASSES
-from mlops_assets.features.statistics import pixel_moments, principal_components
+from mlops_assets.contracts.image_statistics import describe_images
+from mlops_assets.features.statistics import principal_components
 from mlops_assets.monitoring.trigger.views import COMPONENTS, Rows
 
 WIDTH: Final = 64
@@ -78,7 +79,6 @@ class Monitored:
     def answer(self, images: NDArray[np.uint8]) -> tuple[Rows, NDArray[np.float32]]:
         """Prediction rows, and the embedding ``[N, 64]`` for peers."""
         probabilities, embedding = _answer(self.network, images)
-        mean, deviation = pixel_moments(images[..., None])
         projected = (embedding - self.center) @ self.components.T
         away = embedding - self.means[probabilities.argmax(axis=1)]
         beside = embedding - self.center - projected @ self.components
@@ -86,30 +86,11 @@ class Monitored:
             predicted=probabilities.argmax(axis=1), confidence=probabilities.max(axis=1),
             projected=projected,
             norm=np.linalg.norm(embedding, axis=1), probabilities=probabilities,
-            pixels={"pixel_mean": mean, "pixel_std": deviation, **texture(images)},
+            pixels=describe_images(images[..., None]),
             novelty={"class_distance": np.einsum("ni,ij,nj->n", away, self.precision, away),
                      "residual": np.linalg.norm(beside, axis=1)},
         )
         return rows, embedding
-
-
-def texture(images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
-    """How pixels differ from their neighbours, float32 ``[N]`` each.
-
-    ``roughness`` is the mean difference in grey levels, ``flatness`` the share of equal neighbours,
-    ``faintness`` that of neighbours 1 to 3 grey levels apart (a sensor's noise), ``sharpness`` the
-    mean absolute Laplacian in units of the roughness (resampling lowers it).
-    """
-    grey = images.astype(np.int16)
-    steps = np.concatenate([np.abs(np.diff(grey, axis=axis)).reshape(len(grey), -1)
-                            for axis in (1, 2)], axis=1)
-    inner, rough = grey[:, 1:-1, 1:-1], steps.mean(axis=1)
-    around = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
-    bend = np.abs(4 * inner - around).mean(axis=(1, 2))
-    found = {"roughness": rough, "flatness": (steps == 0).mean(axis=1),
-             "faintness": ((steps > 0) & (steps <= 3)).mean(axis=1),
-             "sharpness": bend / (1 + rough)}
-    return {name: values.astype(np.float32) for name, values in found.items()}
 
 
 def _answer(

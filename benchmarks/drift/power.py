@@ -14,7 +14,7 @@ from mlops_assets.monitoring.trigger.look import Look
 
 FALSE_ALARMS: Final = 0.05
 SHARES: Final = (0.1, 0.5, 1.0)
-OURS: Final = ("ours, all views", "ours, journal's views", "ours, model views")
+OURS: Final = ("ours, all views", "ours, mean and deviation", "ours, model views")
 PEERS: Final = ("BBSDs + KS", "MMD", "classifier")
 Score = Callable[[Draw, np.random.Generator], float]
 

@@ -31,7 +31,7 @@ from benchmarks.serving.servers import (
     SERVERS,
     WITH_OURS,
     Server,
-    install,
+    python_of,
     running,
 )
 from resources.api_keys import ApiKeys
@@ -169,7 +169,7 @@ def main() -> None:
     if options.only:
         servers = [each for each in servers if each.name in options.only]
     for server in servers:
-        install(server.environment)
+        python_of(server.environment)
     machine = describe_machine()
     runs: list[Run] = []
     with tempfile.TemporaryDirectory(prefix="bench-serve-") as folder:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -18,13 +17,12 @@ from typing import Final
 import httpx
 import psutil
 
+from benchmarks.environments import install
 from benchmarks.serving.load import Kind, encode
 
 HERE: Final = Path(__file__).resolve().parent
 ROOT: Final = HERE.parent.parent
 PEERS: Final = HERE / "peers"
-ENVIRONMENTS: Final = HERE.parent / ".peers"
-UV: Final = ROOT / ".bootstrap" / "bin" / "uv"
 READY_SECONDS: Final = 120.0
 
 
@@ -74,20 +72,10 @@ SERVERS: Final = (
 )
 
 
-def install(environment: str) -> Path:
+def python_of(environment: str) -> Path:
     """The Python of an environment, made from ``peers/<environment>.txt`` on first use."""
-    if environment == "own":
-        return Path(sys.executable)
-    folder = ENVIRONMENTS / environment
-    python, stamp = folder / "bin" / "python", folder / ".installed"
-    wanted = (PEERS / f"{environment}.txt").read_text()
-    if not stamp.is_file() or stamp.read_text() != wanted:
-        shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([UV, "venv", "--quiet", "--python", sys.executable, folder], check=True)
-        subprocess.run([UV, "pip", "install", "--quiet", "--python", python, "-r",
-                        PEERS / f"{environment}.txt"], check=True)
-        stamp.write_text(wanted)
-    return python
+    own = environment == "own"
+    return Path(sys.executable) if own else install(PEERS / f"{environment}.txt")
 
 
 def free_port() -> int:
@@ -123,7 +111,7 @@ def running(
     Raises:
         RuntimeError: it does not answer in time; the message has the end of its log.
     """
-    port, python = free_port(), install(server.environment)
+    port, python = free_port(), python_of(server.environment)
     _prepare(server, scratch, port)
     home = scratch / f"home-{port}"
     home.mkdir()

@@ -1,0 +1,1 @@
+"""The loop while its programs are killed at random."""

@@ -1,0 +1,157 @@
+"""The loop under kills: ``python -m benchmarks.drills`` (`make drills`).
+
+On a demo of its own it plays the story again and again. Meanwhile one of the daemon, the webserver,
+the service and MLflow is killed with SIGKILL at random moments; the supervisor starts it again.
+Requests fail while the service is away, as they must. It fails when a story does not end with the
+repaired model as champion and the wrong one gone, when an episode had two retrainings, or when an
+answer or a label that was acknowledged is not in the journal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.report import Report, describe_machine, publish
+from deploy.layout import Layout
+from deploy.ports import recorded_ports
+from deploy.supervisor import Supervisor, SupervisorError
+from mlops_assets.cli.dagster_api import DagsterApi
+from resources.journal import hours, journal_folder, read_hour
+
+VICTIMS: Final = ("daemon", "webserver", "service", "mlflow")
+SHIFTS: Final = ("rotated", "inverted", "upside-down", "noise")
+RECORD: Final = "story.json"
+PORTS: Final = ("DAGSTER", "CODE", "MLFLOW", "SERVICE")
+
+
+class Killer(threading.Thread):
+    """Kills one of the programs every ``mean`` seconds on average, until ``stop``."""
+
+    def __init__(self, home: Path, mean: float, seed: int) -> None:
+        super().__init__(daemon=True)
+        self.kills: Counter[str] = Counter()
+        self._supervisor: Final = Supervisor(Layout(home))
+        self._mean, self._random = mean, random.Random(seed)
+        self._stop: Final = threading.Event()
+
+    def stop(self) -> None:
+        """End after the present wait."""
+        self._stop.set()
+        self.join()
+
+    def run(self) -> None:
+        """Body of the thread."""
+        while not self._stop.wait(self._random.expovariate(1 / self._mean)):
+            name = self._random.choice(VICTIMS)
+            try:
+                state = self._supervisor.states()[name]
+                os.kill(state.pid, signal.SIGKILL)
+            except (SupervisorError, ProcessLookupError, KeyError):
+                continue
+            self.kills[name] += 1
+            print(f"    killed {name}", file=sys.stderr, flush=True)
+
+
+def mlops(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command, its progress on this process's stderr."""
+    command = [str(Path(sys.executable).parent / "mlops"), *arguments, "--profile", "demo"]
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+
+
+def play(home: Path, number: int, mean: float) -> tuple[dict[str, Any], Counter[str]]:
+    """One story under kills; what it told, and who was killed."""
+    killer = Killer(home, mean, seed=number)
+    killer.start()
+    try:
+        done = mlops("story", "--json", "--rate", "60", "--limit", "900", "--shift",
+                     SHIFTS[number % len(SHIFTS)], "--record", str(home / RECORD))
+    finally:
+        killer.stop()
+    try:
+        told: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        told = {}
+    return told, killer.kills
+
+
+def faults_of(home: Path, told: dict[str, Any]) -> list[str]:
+    """What must not be after a story."""
+    if not told:
+        return ["the story did not end"]
+    found = []
+    if not told["promoted"] or told["bad_model_promoted"]:
+        found.append(f"promoted: {told['promoted']}, wrong one: {told['bad_model_promoted']}")
+    ports = recorded_ports(Layout(home).ports)
+    assert ports is not None
+    with closing(DagsterApi(f"http://127.0.0.1:{ports.dagster}")) as api:
+        attempts = Counter(run.tags.get("dagster/run_key", "") for run in api.runs("retrain"))
+    found += [f"{count} retrainings for {key}" for key, count in attempts.items() if count > 1]
+    known: set[str] = set()
+    twice = 0
+    labelled: set[str] = set()
+    folder = journal_folder(home)
+    for key in hours(folder):
+        records, labels = read_hour(folder, key)
+        for record in records:
+            twice += record.answer.prediction_id in known
+            known.add(record.answer.prediction_id)
+        labelled |= {label.prediction_id for label in labels}
+    acknowledged = json.loads((home / RECORD).read_bytes())
+    lost = (set(acknowledged["answered"]) - known, set(acknowledged["labelled"]) - labelled)
+    if twice or any(lost):
+        found.append(f"{twice} answers twice, {len(lost[0])} lost, {len(lost[1])} labels lost")
+    return found
+
+
+def main() -> int:
+    """Entry point; 1 when something was not as it must be."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.drills", description=__doc__)
+    parser.add_argument("--stories", type=int, default=4)
+    parser.add_argument("--mean", type=float, default=12.0, help="seconds between two kills")
+    parser.add_argument("--quick", action="store_true", help="one story; keeps nothing")
+    options = parser.parse_args()
+    machine = describe_machine()
+    os.environ |= {f"MLOPS__PLATFORM__{name}_PORT": "0" for name in PORTS}
+    runs: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory(prefix="drills-") as folder:
+        home = Path(folder, "home")
+        os.environ["PLATFORM_HOME"] = str(home)
+        try:
+            if mlops("demo").returncode:
+                return 1
+            for number in range(1 if options.quick else options.stories):
+                told, kills = play(home, number, options.mean)
+                wrong = faults_of(home, told)
+                runs.append({
+                    "story": number, "shift": SHIFTS[number % len(SHIFTS)],
+                    "kills": kills.total(), **{name: kills[name] for name in VICTIMS},
+                    "failed requests": told.get("failed_requests", 0),
+                    "seconds": told.get("seconds", 0), "faults": "; ".join(wrong)})
+                print(runs[-1], file=sys.stderr, flush=True)
+        finally:
+            Supervisor(Layout(home)).stop()
+    faults = sum(bool(run["faults"]) for run in runs)
+    publish(Report(
+        name="drills", command="python -m benchmarks.drills", machine=machine,
+        summary={"stories": float(len(runs)), "kills": float(sum(run["kills"] for run in runs)),
+                 "stories_with_faults": float(faults)},
+        table=runs, runs=runs, method=__doc__.split("\n\n")[1].replace("\n", " "),
+        limits={"kills": "at least 50", "stories_with_faults": "0"}, page="loop.md",
+    ), quick=options.quick)
+    return int(bool(faults))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
