@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,15 +59,23 @@ class Graph:
     def tracking(self) -> Tracking:
         return Tracking(self.home, "mlops-assets")
 
+    @property
+    def definitions(self) -> dg.Definitions:
+        """Those of this home: their module reads the settings when it is loaded."""
+        from mlops_assets import definitions
+
+        return importlib.reload(definitions).defs
+
     def run(
         self, selection: dg.AssetSelection | None = None, partition: str | None = "initial",
+        config: dict[str, Any] | None = None,
     ) -> dg.ExecuteInProcessResult:
         """Materialize a selection; by default everything from raw to releases."""
         from mlops_assets.definitions import assets
 
         return dg.materialize(
             assets, instance=self.instance, partition_key=partition, raise_on_error=False,
-            selection=selection or dg.AssetSelection.groups(*BATCH_GROUPS),
+            selection=selection or dg.AssetSelection.groups(*BATCH_GROUPS), run_config=config,
             resources={"platform": Platform(profile="demo", home=str(self.home)),
                        "pipes": dg.PipesSubprocessClient()},
         )

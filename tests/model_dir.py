@@ -29,13 +29,17 @@ EMBEDDING = 8
 
 
 def write_model_dir(
-    folder: Path, *, seed: int = 0, pixels: PixelSpec | None = None, name: str = "classifier"
+    folder: Path, *, seed: int = 0, pixels: PixelSpec | None = None, name: str = "classifier",
+    content: bytes | None = None, origin_dataset: str = "d" * 64,
 ) -> ModelCard:
-    """Write a model whose answer depends on every pixel; equal seeds give equal bytes."""
+    """Write a model whose answer depends on every pixel; equal seeds give equal bytes.
+
+    ``content`` is another program of the same outputs, to be written instead.
+    """
     pixels = pixels or PixelSpec(height=12, width=10, channels=1)
     folder.mkdir(parents=True)
     program = folder / PROGRAM_FILE
-    program.write_bytes(_program(pixels, seed))
+    program.write_bytes(_program(pixels, seed) if content is None else content)
     random = np.random.default_rng(seed)
     images = random.integers(0, 256, (6, *pixels.shape), dtype=np.uint8)
     session = onnxruntime.InferenceSession(str(program), providers=["CPUExecutionProvider"])
@@ -53,7 +57,7 @@ def write_model_dir(
         max_parity_error=0.0,
         metrics={"accuracy": 0.2},
         origin=ModelOrigin(
-            dataset="d" * 64,
+            dataset=origin_dataset,
             training_shards="s" * 64,
             trained_model="t" * 64,
             code_commit="c" * 40,
@@ -87,14 +91,15 @@ def add_explanation(folder: Path) -> ModelCard:
         [helper.make_tensor_value_info("heat", TensorProto.FLOAT, [1, height, width])],
         [helper.make_tensor("channel", TensorProto.INT64, [1], [1])],
     )
-    (folder / EXPLAIN_FILE).write_bytes(_serialize(graph))
+    (folder / EXPLAIN_FILE).write_bytes(serialize(graph))
     sha256 = sha256_file(folder / EXPLAIN_FILE)
     explained = card.model_copy(update={"explain": "gradcam", "explain_sha256": sha256})
     (folder / CARD_FILE).write_text(explained.model_dump_json(indent=2))
     return explained
 
 
-def _serialize(graph: onnx.GraphProto) -> bytes:
+def serialize(graph: onnx.GraphProto) -> bytes:
+    """The bytes of a checked program; equal graphs give equal bytes."""
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.checker.check_model(model)
     content: bytes = model.SerializeToString(deterministic=True)
@@ -126,7 +131,7 @@ def _program(pixels: PixelSpec, seed: int) -> bytes:
         ],
         [numpy_helper.from_array(value, key) for key, value in weights.items()],
     )
-    return _serialize(graph)
+    return serialize(graph)
 
 
 def encode(image: NDArray[np.uint8], suffix: str = ".png") -> bytes:

@@ -10,11 +10,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import polars as pl
 from click.testing import CliRunner, Result
 
 from mlops_assets.cli import main
 from mlops_assets.config import DatasetSettings, SplitShares, ValidationSettings
+from mlops_assets.contracts.manifest import ROWS_FILE
 from mlops_assets.contracts.model_card import CARD_FILE, INT8_FILE, ModelCard
+from mlops_assets.contracts.neighbours import write_neighbours
 from mlops_assets.contracts.pixels import PixelSpec
 from mlops_assets.contracts.prediction import (
     Answer,
@@ -71,7 +74,7 @@ class SmallPlatform(Home):
         super().__init__(folder)
         self.home = folder / "home"
         self.images = write_images(folder / "images")
-        self._make_data(DatasetSettings(source="image_folder", root=folder / "images",
+        self._make_data(DatasetSettings(source="image_folder", root=str(folder / "images"),
                                         pixels=PixelSpec(height=12, width=10, channels=1)))
         self._make("training_shards", {"dataset": "one", "raw_images": "ancestor"},
                    filler("training_shards", {"train-images.npy": bytes(4000)}))
@@ -85,7 +88,10 @@ class SmallPlatform(Home):
         self.bento = self.home / "bentoml" / "bentos" / self.tag.replace(":", "/")
         self._make("model_bento", {"exported_model": "one", "registered_model": "one"}, self._pack)
         self._serve()
-        self.predictions = [self._predict(image) for image in (self.images[0], b"never seen")]
+        journal = JournalWriter(self.home / "journal")
+        self.predictions = [self._predict(image, journal)
+                            for image in (self.images[0], b"never seen")]
+        journal.close()
 
     def _make_data(self, settings: DatasetSettings) -> None:
         step = Step("raw", ("raw_images",), config=describe_source(settings))
@@ -102,7 +108,14 @@ class SmallPlatform(Home):
 
     def _export(self, work: Workspace) -> None:
         work.out("exported_model").rmdir()
-        write_model_dir(work.folder / "exported_model")
+        folder = work.folder / "exported_model"
+        write_model_dir(folder, origin_dataset=self.store.pin("dataset").version)
+        rows = pl.read_parquet(self.store.path(self.store.pin("dataset")) / ROWS_FILE).filter(
+            split="train")
+        random = np.random.default_rng(1)
+        write_neighbours(folder, rows["image_id"].to_numpy(),
+                         np.zeros(len(rows), np.int64),
+                         random.normal(size=(len(rows), 2)).astype(np.float32))
         (work.folder / "exported_model" / INT8_FILE).write_bytes(QUANTIZED)
 
     def _register(self, work: Workspace) -> None:
@@ -122,7 +135,7 @@ class SmallPlatform(Home):
             database.change_state(state, actor="rollout", action="release", details={})
         publish_state(self.home, state)
 
-    def _predict(self, image: bytes) -> PredictionRecord:
+    def _predict(self, image: bytes, journal: JournalWriter) -> PredictionRecord:
         model = AnsweringModel(name="classifier", version=self.card.version, slot="champion",
                                sha256=self.card.program_sha256)
         record = PredictionRecord(
@@ -131,9 +144,7 @@ class SmallPlatform(Home):
             at=NOW, image_sha256=sha256_bytes(image), bento_tag=self.tag,
             embedding=[0.5, -1.0], pixel_mean=100.0, pixel_std=20.0,
         )
-        journal = JournalWriter(self.home / "journal")
         journal.append(record)
-        journal.close()
         return record
 
 

@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -78,24 +79,33 @@ class Killer:
         self.count += 1
 
 
-def main() -> None:
-    """Go through all points."""
-    folder, mode = Path(sys.argv[1]), sys.argv[2]
+def go_through(attempt: Callable[[int], None]) -> None:
+    """``attempt`` in a child for n = 0, 1, ... until one is not killed at its n-th point."""
     n = 0
     while True:
-        copy = folder / f"{mode}-{n}"
-        shutil.copytree(folder / "base", copy)
         child = os.fork()
         if child == 0:
-            home = Home(copy)
-            Killer(copy / "home", n, torn=mode == "torn").install()
-            materialize(home, NEW)
+            attempt(n)
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if not os.WIFSIGNALED(status):
             tell(n=n, what="survived", code=os.waitstatus_to_exitcode(status))
             return
         n += 1
+
+
+def main() -> None:
+    """Go through all points."""
+    folder, mode = Path(sys.argv[1]), sys.argv[2]
+
+    def attempt(n: int) -> None:
+        copy = folder / f"{mode}-{n}"
+        shutil.copytree(folder / "base", copy)
+        home = Home(copy)
+        Killer(copy / "home", n, torn=mode == "torn").install()
+        materialize(home, NEW)
+
+    go_through(attempt)
 
 
 if __name__ == "__main__":

@@ -14,8 +14,8 @@ from pathlib import Path
 from mlops_assets.config import ScoringSettings
 from mlops_assets.contracts.pixels import PixelSpec
 from mlops_assets.monitoring import scoring
-from mlops_assets.monitoring.folders import Folder, LocalFolder, hash_listing, list_files
 from mlops_assets.provenance.record import InputRef
+from resources.folders import Folder, LocalFolder, hash_listing, list_files
 from resources.steps import Step, StepResult, Workspace
 from tests.digits import SIDE
 from tests.model_dir import write_model_dir

@@ -14,7 +14,7 @@ from deploy.serve import read_champion
 from mlops_assets.config import load_settings
 from mlops_assets.contracts.backends import BACKENDS_FILE, read_pick
 from mlops_assets.contracts.model_card import CARD_FILE, EXPLAIN_FILE, ModelCard, read_card
-from mlops_assets.contracts.prediction import FeedbackRecord
+from mlops_assets.contracts.prediction import FeedbackRecord, PredictionRecord
 from mlops_assets.contracts.rollout import RolloutState
 from mlops_assets.provenance.hashing import sha256_file
 from mlops_assets.provenance.record import InputRef
@@ -48,6 +48,14 @@ def same_settings(graph: Graph, digits: Path, monkeypatch: pytest.MonkeyPatch) -
     """Every test sees the settings that the graph was made with."""
     set_digits(monkeypatch, digits)
     monkeypatch.setenv("PLATFORM_HOME", str(graph.home))
+
+
+def _label(graph: Graph, records: list[PredictionRecord], labels: list[str]) -> None:
+    writer = JournalWriter(graph.home / "journal")
+    for record, label in zip(records, labels, strict=True):
+        writer.append(FeedbackRecord(
+            prediction_id=record.answer.prediction_id, label=label, at=datetime.now(UTC)))
+    writer.close()
 
 
 def _all_assets() -> list[str]:
@@ -189,11 +197,7 @@ def test_production_comes_back_into_the_graph(graph: Graph, digits: Path) -> Non
     exported = graph.store.path(graph.store.pin("exported_model"))
     tag = read_champion(graph.home / "serving/state.json").bento_tag
     records = predict_all(exported, [path for path, _ in images], graph.home / "journal", tag)
-    writer = JournalWriter(graph.home / "journal")
-    for record, (_, label) in zip(records, images, strict=True):
-        writer.append(FeedbackRecord(
-            prediction_id=record.answer.prediction_id, label=label, at=datetime.now(UTC)))
-    writer.close()
+    _label(graph, records, [label for _, label in images])
     hour = records[-1].at.strftime(KEY_FORMAT)
     hourly = dg.AssetSelection.assets("prediction_log", "feedback_labels")
     assert graph.run(hourly, hour).success
@@ -207,36 +211,87 @@ def test_production_comes_back_into_the_graph(graph: Graph, digits: Path) -> Non
     assert not quiet.run_requests
 
 
-def test_drift_requests_one_retraining(graph: Graph, digits: Path, tmp_path: Path) -> None:
+def test_drift_retrains_on_what_production_labelled(
+    graph: Graph, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import cv2
 
-    from mlops_assets.definitions import defs
-
+    changed = {"MLOPS_SERVICE_KEEP_SHARE": "1", "MLOPS__DRIFT__MIN_LABELS": "200",
+               "MLOPS__GATE__SLICE_MARGIN": "0.35"}
+    for key, value in changed.items():
+        monkeypatch.setenv(key, value)
     shifted = []
     for path in sorted(digits.glob("*/*.png"))[::3]:
         place = tmp_path / f"{path.parent.name}-{path.name}"
         cv2.imwrite(str(place), 255 - cv2.imread(str(path), cv2.IMREAD_GRAYSCALE))
         shifted.append(place)
     exported = graph.store.path(graph.store.pin("exported_model"))
-    records = predict_all(exported, shifted, graph.home / "journal", "classifier:test")
+    tag = read_champion(graph.home / "serving/state.json").bento_tag
+    records = predict_all(exported, shifted, graph.home / "journal", tag)
+    _label(graph, records, [path.name.rpartition("-")[0] for path in shifted])
     hour = records[-1].at.strftime(KEY_FORMAT)
-    assert graph.run(dg.AssetSelection.assets("prediction_log"), hour).success
-    assert graph.run(dg.AssetSelection.assets("drift_report"), None).success
+    assert graph.run(dg.AssetSelection.assets("prediction_log", "feedback_labels"), hour).success
+    judged = graph.run(dg.AssetSelection.assets("drift_report"), None)
+    assert judged.success, explain(judged)
     assert graph.value("drift_report", "verdict") == "drifted"
-    assert "data:image/png;base64," in str(graph.value("drift_report", "signals_plot"))
-    sensor = defs.resolve_sensor_def("drift_sensor")
-    with dg.build_sensor_context(instance=graph.instance) as context:
-        tick = sensor.evaluate_tick(context)
-    (request,) = tick.run_requests or []
-    assert request.run_key is not None
-    assert request.run_key.startswith("drift-")
-    assert "differs in" in request.tags["mlops/drift_reason"]
-    with dg.build_sensor_context(instance=graph.instance, cursor=tick.cursor) as context:
-        assert not sensor.evaluate_tick(context).run_requests
+    assert graph.value("drift_report", "action") == "retrain"
+    assert graph.value("drift_report", "harm") > 0.3
+    for picture in ("signals_plot", "pairs"):
+        assert "data:image/png;base64," in str(graph.value("drift_report", picture))
     report = graph.store.pin("drift_report")
-    assert request.tags["mlops/drift_report"] == report.version
+    page = Path(str(graph.value("drift_report", "report"))).read_text()
+    assert '<span class="verdict drifted">drifted</span>' in page
     assert InputRef(asset="exported_model", version=graph.store.pin("exported_model").version) in \
         graph.store.verify(report).inputs
+    for first, rows in ((hour, len(shifted)), ("2999-01-01-00:00", 0)):
+        _look_back(graph, first, rows)
+    judged = graph.run(dg.AssetSelection.assets("drift_report"), None)
+    assert judged.success, explain(judged)
+    with dg.build_sensor_context(instance=graph.instance) as context:
+        tick = graph.definitions.resolve_sensor_def("drift_sensor")(context)
+    assert isinstance(tick, dg.SensorResult)
+    (request,) = tick.run_requests or []
+    assert request.tags["mlops/drift_report"] == report.version
+    batch = str(request.partition_key)
+    graph.instance.add_dynamic_partitions("batch", [batch])
+    data = dg.AssetSelection.assets("raw_images", "validated_images", "quarantined_images",
+                                    "embeddings", "dataset", "training_shards", "trained_model",
+                                    "model_evaluation")
+    retrained = graph.run(data, batch)
+    assert retrained.success, explain(retrained)
+    assert graph.value("raw_images", "dagster/row_count") > 300
+    gate = graph.value("model_evaluation", "gate_slices").records
+    (drifted,) = [row.data for row in gate if row.data["slice"] == f"batch {batch}"]
+    assert drifted["candidate"] > drifted["champion"] + 0.2
+    made = graph.store.pin("raw_images", batch)
+    # Labels that come later make another batch, never this one another.
+    _label(graph, records[:5], ["digit-0"] * 5)
+    assert graph.run(dg.AssetSelection.assets("feedback_labels"), hour).success
+    assert graph.run(dg.AssetSelection.assets("raw_images"), batch).success
+    assert graph.store.pin("raw_images", batch) == made
+    graph.instance.add_dynamic_partitions("batch", ["feedback-again"])
+    empty = graph.run(dg.AssetSelection.assets("raw_images"), "feedback-again")
+    assert not empty.success
+    assert "0 new labelled images" in explain(empty)
+
+
+def _look_back(graph: Graph, first_hour: str, least_rows: int) -> None:
+    """A report of chosen hours describes them and asks for nothing.
+
+    So few reference rows are compared with the window alone.
+    """
+    told = graph.run(
+        dg.AssetSelection.assets("drift_report"), None,
+        {"ops": {"drift_report": {"config": {"first_hour": first_hour}}}})
+    assert told.success, explain(told)
+    verdict = "drifted" if least_rows else "too-few"
+    assert graph.value("drift_report", "verdict") == verdict
+    assert graph.value("drift_report", "action") == "none"
+    place = graph.store.path(graph.store.pin("drift_report"))
+    body = json.loads((place / "report.json").read_text())
+    rows = next((int(row["value"]) for row in body["quality"] if row["what"] == "predictions"), 0)
+    assert rows >= least_rows
+    assert bool(body["columns"]) == bool(rows) == bool(least_rows)
 
 
 def test_a_rollout_is_judged_in_the_graph_and_audited(graph: Graph) -> None:

@@ -16,7 +16,8 @@ import httpx
 import pytest
 
 from mlops_assets.contracts.pixels import PixelSpec
-from resources.journal import hours, read_hour
+from resources.chain import breaks
+from resources.journal import hours, list_files, read_hour
 from tests.model_dir import encode, random_image, write_model_dir
 
 pytestmark = pytest.mark.slow
@@ -82,6 +83,9 @@ def test_200_kills_under_load_lose_no_answer(tmp_path: Path) -> None:
     assert productive == KILLS
     kept = Counter(record.answer.prediction_id for key in hours(tmp_path / "journal")
                    for record in read_hour(tmp_path / "journal", key)[0])
+    broken = {path: found for key in hours(tmp_path / "journal")
+              for path in list_files(tmp_path / "journal", key) if (found := list(breaks(path)))}
+    assert broken == {}
     assert len(clients.answered) > 5 * KILLS
     assert set(clients.answered) <= set(kept)
     assert max(kept.values()) == 1

@@ -8,12 +8,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from mlops_assets.contracts.neighbours import NEIGHBOURS_FILE
 from mlops_assets.lineage.graph import Artifact, load_graph
 from mlops_assets.provenance.hashing import canonical_json, sha256_bytes
 from mlops_assets.provenance.merkle import MembershipProof, verify
 from resources.dvc import DvcRepository
+from resources.journal import locate
 from tests.small_platform import QUANTIZED, SmallPlatform, mlops
 
 CHAIN = ["training_shards", "dataset", "validated_images", "raw_images"]
@@ -49,6 +52,44 @@ def test_a_prediction_leads_to_the_raw_bytes(platform: SmallPlatform) -> None:
     folder = platform.store.path(platform.store.pin("raw_images", "initial"))
     assert raw["facts"]["dvc"] == DvcRepository(platform.store.root).hash_of(folder)
     assert raw["partitions"] == ["initial"]
+
+
+def test_a_receipt_names_the_nearest_training_images_and_proves_them(
+    platform: SmallPlatform,
+) -> None:
+    record = platform.predictions[0]
+    receipt = lineage(record.answer.prediction_id)["receipt"]
+    assert receipt["answer"] == record.answer.model_dump()
+    path, line = locate(platform.home / "journal", record.answer.prediction_id) or (None, b"")
+    assert receipt["record_sha256"] == sha256_bytes(line)
+    assert path is not None and receipt["record_sha256"].encode() in path.read_bytes()
+    dataset = platform.store.pin("dataset").version
+    assert receipt["origin"]["dataset"] == dataset
+    near = receipt["nearest"]
+    with np.load(platform.store.path(platform.exported) / NEIGHBOURS_FILE) as kept:
+        away = np.linalg.norm(kept["embedding"].astype(np.float32) - record.embedding, axis=1)
+        ids = kept["image_ids"].astype(str)
+    order = np.argsort(away)[:5]
+    assert [each["image_id"] for each in near] == ids[order].tolist()
+    assert [each["distance"] for each in near] == pytest.approx(away[order].tolist(), rel=1e-5)
+    for each in near:
+        proof = each["proof"]
+        assert proof["row"]["image_id"] == each["image_id"]
+        path_of = MembershipProof(proof["index"], proof["size"], tuple(proof["path"]))
+        assert verify(canonical_json(proof["row"]), path_of, dataset)
+    text = mlops("lineage", record.answer.prediction_id).output
+    assert f"of {near[0]['proof']['size']}, proven by" in text
+    assert receipt["record_sha256"] in text
+
+
+def test_a_damaged_tree_is_made_anew(platform: SmallPlatform) -> None:
+    prediction = platform.predictions[0].answer.prediction_id
+    whole = lineage(prediction)["receipt"]
+    (tree,) = (platform.home / "work" / "merkle").iterdir()
+    content = tree.read_bytes()
+    for damage in (b"", content[:-1], content[:400] + bytes(len(content) - 400)):
+        tree.write_bytes(damage)
+        assert lineage(prediction)["receipt"] == whole
 
 
 def test_the_tree_shows_every_step_with_whole_hashes(platform: SmallPlatform) -> None:

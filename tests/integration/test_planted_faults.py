@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
 import struct
 import zlib
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
@@ -14,12 +16,19 @@ import pytest
 from PIL import Image
 
 from mlops_assets.config import PROJECT_ROOT
-from mlops_assets.contracts.manifest import MANIFEST_FILE, QUARANTINE_FILE, ROWS_FILE
+from mlops_assets.contracts.manifest import (
+    ISSUES_FILE,
+    MANIFEST_FILE,
+    QUARANTINE_FILE,
+    ROWS_FILE,
+)
 from mlops_assets.raw.snapshot import write_snapshot
 from mlops_assets.raw.sources import RawImage
+from resources.platform_db import PlatformDatabase
 from resources.steps import Step, Workspace, run_step
 from tests.digits import write_digits
 from tests.graph import Graph, explain, set_digits
+from tests.small_platform import mlops
 
 SELECTION = dg.AssetSelection.assets(
     "raw_images", "validated_images", "quarantined_images", "dataset", "training_shards"
@@ -144,3 +153,71 @@ def test_duplicates_across_splits_are_quarantined_and_never_straddle(
     test_rows = rows.filter(pl.col("source").str.starts_with("test/"))
     assert set(test_rows["split"]) == {"test"}
     assert test_rows.height == len(files[::10])
+
+
+@pytest.mark.slow
+def test_odd_images_stay_and_are_listed(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_digits(tmp_path / "images", per_class=30)
+    first = np.asarray(Image.open(min((root / "digit-1").iterdir())))
+    planted = {
+        "digit-0/dark.png": Image.fromarray((first * 0.25).astype(np.uint8)),
+        "digit-0/long.png": Image.fromarray(_noise((9, 60))),
+        "digit-2/twin.png": Image.fromarray(np.maximum(first, 2)),
+    }
+    for name, image in planted.items():
+        image.save(root / name)
+    set_digits(monkeypatch, root)
+    graph = Graph(home)
+    result = graph.run(dg.AssetSelection.assets(
+        "raw_images", "validated_images", "quarantined_images"))
+    assert result.success, explain(result)
+    (valid,) = graph.store.pin_all("validated_images")
+    assert set(planted) <= set(pl.read_parquet(graph.store.path(valid) / MANIFEST_FILE)["source"])
+    found = pl.read_parquet(graph.store.path(valid) / ISSUES_FILE)
+    kinds = {(row["source"], row["kind"]) for row in found.to_dicts()}
+    assert kinds >= {("digit-0/dark.png", "dark"), ("digit-0/long.png", "odd-aspect"),
+                     ("digit-2/twin.png", "near-duplicate-other-label")}
+    shown = graph.latest("validated_images").metadata
+    assert "odd_images" in shown
+
+
+@pytest.mark.slow
+def test_a_person_lets_in_what_is_only_unusual(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_digits(tmp_path / "images", per_class=30)
+    white = _encode(Image.fromarray(np.full((20, 20), 250, np.uint8)), "PNG")
+    (root / "digit-0" / "white.png").write_bytes(white)
+    (root / "digit-0" / "cut.png").write_bytes(white[: len(white) // 2])
+    set_digits(monkeypatch, root)
+    monkeypatch.setenv("PLATFORM_HOME", str(home))
+    graph = Graph(home)
+    assert graph.run(SELECTION).success
+    before = graph.store.pin("dataset")
+    listed = json.loads(mlops("quarantine", "list", "--json").stdout)
+    ids = {row["source"]: row["image_id"] for row in listed}
+    assert {row["source"]: row["reason"] for row in listed} == {
+        "digit-0/white.png": "blank", "digit-0/cut.png": "truncated"}
+    assert "digit-0/white.png" in mlops("quarantine", "list", "--reason", "blank").stdout
+    assert "no image is in quarantine" in mlops("quarantine", "list", "--batch", "other").stdout
+    for name, told in ((ids["digit-0/cut.png"], "which no release mends"),
+                       ("", "2 images in quarantine begin with"), ("0" * 64, "0 images")):
+        refused = mlops("quarantine", "release", name, "--reason", "x")
+        assert refused.exit_code == 1
+        assert told in refused.stderr
+    wanted = ids["digit-0/white.png"]
+    done = mlops("quarantine", "release", wanted[:12], "--reason", "a white wall")
+    assert f"{wanted} is let in" in done.stdout
+    result = graph.run(dg.AssetSelection.assets(
+        "validated_images", "quarantined_images", "dataset"))
+    assert result.success, explain(result)
+    assert graph.latest("validated_images").metadata["released"].value == 1
+    rows = pl.read_parquet(graph.store.path(graph.store.pin("dataset")) / ROWS_FILE)
+    assert wanted in set(rows["image_id"])
+    assert rows.height == pl.read_parquet(graph.store.path(before) / ROWS_FILE).height + 1
+    with closing(PlatformDatabase(home)) as database:
+        (entry,) = database.read_audit()
+    assert (entry.action, entry.reason, entry.details["image_sha256"]) == (
+        "release_image", "a white wall", wanted)

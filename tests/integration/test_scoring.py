@@ -18,21 +18,21 @@ import pyarrow.parquet as pq
 import pytest
 
 from mlops_assets.config import PROJECT_ROOT
+from mlops_assets.contracts.errors import FolderError
 from mlops_assets.contracts.files import SERVING_FILE
 from mlops_assets.contracts.model_card import read_card
 from mlops_assets.contracts.pixels import decode_pixels
 from mlops_assets.contracts.rollout import RolloutState, SlotAssignment
 from mlops_assets.models.programs import run_program
-from mlops_assets.monitoring.folders import (
+from mlops_assets.monitoring.scoring import PREDICTIONS_FILE, in_order, serving_model
+from mlops_assets.provenance.hashing import canonical_json, digest_files, sha256_bytes
+from resources.folders import (
     Folder,
     Kept,
     LocalFolder,
-    ScoringError,
     list_files,
     open_folder,
 )
-from mlops_assets.monitoring.scoring import PREDICTIONS_FILE, in_order, serving_model
-from mlops_assets.provenance.hashing import canonical_json, digest_files, sha256_bytes
 from resources.store import MissingArtifact
 from tests.graph import Graph, explain
 from tests.integration.scoring_home import SETTINGS, SPEC, ScoringHome
@@ -206,7 +206,7 @@ def test_a_file_that_changes_meanwhile_stops_the_step(home: ScoringHome, images:
             return super().read(path)
 
     name = victim.relative_to(images).as_posix()
-    with pytest.raises(ScoringError, match=f"`{name}` changed while the folder was scored"):
+    with pytest.raises(FolderError, match=f"`{name}` changed while the folder was scored"):
         home.score(Changing(LocalFolder(images)))
     assert home.store.current("batch_predictions", "new") is None
 
@@ -216,30 +216,31 @@ def test_any_fsspec_url_is_a_folder(home: ScoringHome, images: Path) -> None:
     memory.put(f"{images}/", "/bucket/new/", recursive=True)
     memory.pipe("/bucket/new/.hidden/a.png", b"x")
     try:
-        folder = open_folder("memory://bucket", "new", base=images)
+        folder = open_folder("memory://bucket", "new", base=images, setting="x")
         local = home.score(LocalFolder(images))
         assert list_files(folder, threads=2) == list_files(LocalFolder(images), threads=2)
         assert home.score(folder).reused
         assert not home.score(folder, partition="other").reused
         assert rows(home, local.ref.version).num_rows == IMAGES
-        with pytest.raises(ScoringError, match="there is no memory://bucket/old"):
-            open_folder("memory://bucket", "old", base=images)
+        with pytest.raises(FolderError, match="there is no memory://bucket/old"):
+            open_folder("memory://bucket", "old", base=images, setting="x")
     finally:
         memory.rm("/bucket", recursive=True)
-    with pytest.raises(ScoringError, match=r"nowhere://x can not be opened: .*not known"):
-        open_folder("nowhere://x", "new", base=images)
+    with pytest.raises(FolderError, match=r"nowhere://x/new can not be opened: .*not known"):
+        open_folder("nowhere://x", "new", base=images, setting="x")
 
 
 def test_folders_that_can_not_be_scored_are_named(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     for name, told in ((".", "no name of a folder"), ("..", "no name of a folder"),
                        ("a/b", "no name of a folder"), ("none", f"there is no folder {tmp_path}")):
-        with pytest.raises(ScoringError, match=told):
-            open_folder(str(tmp_path), name, base=tmp_path)
-    with pytest.raises(ScoringError, match="holds no file"):
-        list_files(open_folder(str(tmp_path), "empty", base=tmp_path), threads=1)
+        with pytest.raises(FolderError, match=told):
+            open_folder(str(tmp_path), name, base=tmp_path, setting="x")
+    with pytest.raises(FolderError, match="holds no file"):
+        list_files(open_folder(str(tmp_path), "empty", base=tmp_path, setting="x"),
+                   threads=1)
     (tmp_path / "empty" / "gone.png").symlink_to(tmp_path / "nowhere")
-    with pytest.raises(ScoringError, match=r"`gone\.png` can not be read"):
+    with pytest.raises(FolderError, match=r"`gone\.png` can not be read"):
         list_files(LocalFolder(tmp_path / "empty"), threads=1)
 
 
@@ -273,10 +274,10 @@ def test_results_come_in_order_and_the_first_error_ends_the_work() -> None:
     def work(item: int) -> int:
         begun.append(item)
         if item == 5:
-            raise ScoringError("five")
+            raise FolderError("five")
         return item
 
-    with pytest.raises(ScoringError, match="five"):
+    with pytest.raises(FolderError, match="five"):
         list(in_order(work, range(10_000), threads=2))
     assert len(begun) < 100
 
@@ -295,7 +296,7 @@ def test_the_serving_champion_scores_and_no_later_candidate(home: ScoringHome) -
     assert home.store.pin("exported_model") == later
     assert serving_model(home.store, place) == first
     shutil.rmtree(home.store.path(first))
-    with pytest.raises(ScoringError, match="champion classifier:a is not among"):
+    with pytest.raises(MissingArtifact, match=r"champion .* is not among"):
         serving_model(home.store, place)
 
 

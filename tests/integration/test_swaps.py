@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -16,6 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bentos.runtime import Runtime
 from mlops_assets.contracts.pixels import PixelSpec
 from mlops_assets.contracts.rollout import RolloutState, SlotAssignment
+from mlops_assets.provenance.hashing import sha256_bytes
 from mlops_assets.releases.bento import build_bento
 from resources.durable import write_bytes
 from resources.journal import hours, read_hour
@@ -56,7 +58,8 @@ def service(folder: Path, runtimes: dict[str, Runtime]) -> Iterator[Running]:
         yield running
 
 
-def publish(folder: Path, runtimes: dict[str, Runtime], revision: int) -> None:
+def state_of(runtimes: dict[str, Runtime], revision: int) -> RolloutState:
+    """What is published as a revision."""
     tags = [*runtimes] * 2
     champion, other = tags[revision % 3], tags[revision % 3 + 1]
     weight = (0.0, 0.1, 0.5, 1.0)[revision % 4]
@@ -64,7 +67,11 @@ def publish(folder: Path, runtimes: dict[str, Runtime], revision: int) -> None:
         slot: SlotAssignment(bento_tag=tag, model_version=runtimes[tag].card.version, weight=share)
         for slot, tag, share in (("champion", champion, 1.0), ("challenger", other, weight))
     }
-    state = RolloutState.model_validate({"revision": revision, "slots": slots})
+    return RolloutState.model_validate({"revision": revision, "slots": slots})
+
+
+def publish(folder: Path, runtimes: dict[str, Runtime], revision: int) -> None:
+    state = state_of(runtimes, revision)
     write_bytes(folder / "state.json", state.model_dump_json().encode())
 
 
@@ -86,9 +93,11 @@ async def load(url: str, published: asyncio.Event) -> list[tuple[int, httpx.Resp
     return found
 
 
-def test_ten_swaps_under_load(
+@pytest.fixture(scope="module")
+def found(
     folder: Path, service: Running, runtimes: dict[str, Runtime]
-) -> None:
+) -> list[tuple[int, httpx.Response]]:
+    """Answers, each with the number of its image, that were given while slots were swapped."""
     async def swap(published: asyncio.Event) -> None:
         for revision in range(1, SWAPS + 1):
             publish(folder, runtimes, revision)
@@ -102,7 +111,12 @@ def test_ten_swaps_under_load(
         await swaps
         return found
 
-    found = asyncio.run(run())
+    return asyncio.run(run())
+
+
+def test_ten_swaps_under_load(
+    found: list[tuple[int, httpx.Response]], service: Running, runtimes: dict[str, Runtime]
+) -> None:
     assert len(found) >= REQUESTS
     assert {answer.status_code for _, answer in found} == {200}
     by_program = {runtime.card.program_sha256: runtime for runtime in runtimes.values()}
@@ -123,6 +137,48 @@ def test_ten_swaps_under_load(
         record = records[body["prediction_id"]]
         assert record.answer.model.sha256 == body["model"]["sha256"]
         assert runtimes[record.bento_tag].card.program_sha256 == body["model"]["sha256"]
+
+
+async def read_receipts(url: str, ids: list[str]) -> list[dict[str, Any]]:
+    """Receipts of predictions, many at a time, in the order of their ids."""
+    turn = asyncio.Semaphore(32)
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+
+        async def read(prediction_id: str) -> dict[str, Any]:
+            async with turn:
+                answer = await client.get(f"/v1/predictions/{prediction_id}/receipt")
+            assert answer.status_code == 200, answer.text
+            body: dict[str, Any] = answer.json()
+            return body
+
+        return await asyncio.gather(*(read(each) for each in ids))
+
+
+def test_a_thousand_receipts_over_ten_swaps_name_the_model_that_computed(
+    found: list[tuple[int, httpx.Response]], service: Running, runtimes: dict[str, Runtime]
+) -> None:
+    chosen = found[:: max(1, len(found) // 1000)][:1000]
+    bodies = [answer.json() for _, answer in chosen]
+    receipts = asyncio.run(read_receipts(
+        str(service.client.base_url), [body["prediction_id"] for body in bodies]))
+    expected = {tag: runtime.predict(np.stack(IMAGES))[0] for tag, runtime in runtimes.items()}
+    for (image, _), body, receipt in zip(chosen, bodies, receipts, strict=True):
+        assert receipt["answer"] == body
+        assert receipt["image_sha256"] == sha256_bytes(BODIES[image])
+        card = runtimes[receipt["bento_tag"]].card
+        assert receipt["program_sha256"] == card.program_sha256 == body["model"]["sha256"]
+        assert receipt["origin"] == card.origin.model_dump()
+        np.testing.assert_allclose(
+            list(body["probabilities"].values()), expected[receipt["bento_tag"]][image], atol=1e-5)
+        state = state_of(runtimes, receipt["revision"]) if receipt["revision"] else None
+        if state is not None:
+            slot = state.slots[body["model"]["slot"]]
+            assert slot.bento_tag == receipt["bento_tag"]
+            share = state.slots["challenger"].weight
+            assert receipt["weight"] == pytest.approx(
+                share if body["model"]["slot"] == "challenger" else 1 - share)
+    assert len(receipts) == 1000
+    assert len({receipt["revision"] for receipt in receipts}) > SWAPS / 2
 
 
 def test_every_worker_follows_within_two_seconds(

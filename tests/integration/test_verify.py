@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from mlops_assets.lineage.graph import Artifact, load_graph
 from mlops_assets.provenance.hashing import sha256_bytes
 from resources.dvc import DvcRepository
 from tests.small_platform import SmallPlatform, mlops
@@ -88,7 +89,9 @@ def test_a_dvc_pointer_that_is_not_of_its_folder_is_found(platform: SmallPlatfor
     raw = platform.store.path(platform.store.pin("raw_images", "initial"))
     pointer = raw.with_name(f"{raw.name}.dvc")
     told = DvcRepository(platform.store.root).hash_of(raw)
-    for content in (pointer.read_bytes().replace(told[:4].encode(), b"0000"), b"outs: [", b"\xff"):
+    whole, chance = pointer.read_bytes(), random.Random(9)
+    for content in (whole.replace(told[:4].encode(), b"0000"), b"outs: [", b"\xff",
+                    *(flipped(pointer, chance) for _ in range(20))):
         with changed(pointer, content):
             assert_found(pointer)
 
@@ -116,6 +119,7 @@ def change_rows(platform: SmallPlatform, *statements: str) -> None:
     "UPDATE audit_log SET details = '{\"revision\": 7}'",
     "UPDATE audit_log SET details = 'no json'",
     "DELETE FROM audit_log",
+    "DELETE FROM audit_head",
     "UPDATE rollout_state SET state = '{}'",
     "UPDATE rollout_state SET state = replace(state, '\"revision\": 1', '\"revision\": 2')",
 ])
@@ -150,6 +154,67 @@ def test_a_damaged_journal_line_is_found(
     path = sorted((platform.home / "journal").glob("*/predictions-*.jsonl"))[0]
     with changed(path, damage(path.read_bytes())):
         assert_found(path)
+
+
+def test_a_bento_that_serves_and_is_gone_is_found(platform: SmallPlatform) -> None:
+    platform.bento.rename(platform.folder / "away")
+    assert "serves as champion and is missing" in mlops("verify").output
+    (platform.folder / "away").rename(platform.bento)
+
+
+def rewritten(kind: str, lines: list[bytes]) -> list[bytes]:
+    match kind:
+        case "removed":
+            return lines[1:]
+        case "cut off":
+            return lines[:-1]
+        case "moved":
+            return lines[::-1]
+        case _:
+            return [lines[0].replace(b'"label":"bag"', b'"label":"hat"'), *lines[1:]]
+
+
+@pytest.mark.parametrize("kind", ["removed", "cut off", "moved", "changed"])
+def test_a_journal_that_was_rewritten_is_found(platform: SmallPlatform, kind: str) -> None:
+    path = sorted((platform.home / "journal").glob("*/predictions-*.jsonl"))[0]
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 2
+    changed_lines = rewritten(kind, lines)
+    assert changed_lines != lines
+    with changed(path, b"".join(changed_lines)):
+        assert_found(path)
+
+
+def test_a_journal_file_that_was_taken_away_is_found(platform: SmallPlatform) -> None:
+    path = sorted((platform.home / "journal").glob("*/predictions-*.jsonl"))[0]
+    path.rename(platform.folder / "away")
+    assert_found(path)
+    (platform.folder / "away").rename(path)
+    head = path.with_suffix(".head")
+    with changed(head, head.read_bytes().replace(b"2 ", b"3 ")):
+        assert_found(path)
+
+
+def test_a_bit_at_100_random_places_behind_a_prediction_is_found(platform: SmallPlatform) -> None:
+    prediction = platform.predictions[0].answer.prediction_id
+    graph = load_graph(platform.store)
+    exported = Artifact("exported_model", platform.exported.version)
+    behind = [exported, *graph.ancestors(exported)]
+    files = [path for each in behind for path in sorted(graph.folder(each).rglob("*"))]
+    files += [*sorted(platform.bento.rglob("*")), *platform.store.root.glob("raw_images/*.dvc"),
+              *platform.home.glob("journal/*/predictions-*.jsonl"),
+              platform.home / "serving" / "state.json"]
+    files = [path for path in files if path.is_file()]
+    assert {path.suffix for path in files} >= {".parquet", ".npy", ".onnx", ".jsonl", ".dvc"}
+    assert mlops("verify", prediction).exit_code == 0
+    chance = random.Random(8)
+    for _ in range(100):
+        path = chance.choice(files)
+        with changed(path, flipped(path, chance)):
+            found = mlops("verify", prediction)
+            # A record that can not be found any more is no record of this id.
+            assert found.exit_code == 1, (path, found.output)
+    assert mlops("verify", prediction).exit_code == 0
 
 
 def test_one_thing_and_its_ancestors_alone_are_checked(platform: SmallPlatform) -> None:

@@ -11,6 +11,7 @@ import torch
 from mlops_assets.config import ConfigError, TrainingSettings
 from mlops_assets.contracts.pixels import PixelSpec
 from mlops_assets.features.shards import read_shard
+from mlops_assets.models.batches import count_rows, epoch_order
 from mlops_assets.models.export import export_program
 from mlops_assets.models.network import load_network
 from mlops_assets.models.programs import run_network, run_program
@@ -37,10 +38,12 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_shards(tmp_path_factory.mktemp("shards"))
 
 
-def _train(settings: TrainingSettings, shards: Path, place: Path) -> list[Epoch]:
+def _train(
+    settings: TrainingSettings, shards: Path, place: Path, start: Path | None = None
+) -> list[Epoch]:
     out = place / "out"
     out.mkdir(parents=True)
-    return train(settings, shards, out, place / "checkpoints", lambda epoch, seconds: None)
+    return train(settings, shards, out, place / "checkpoints", lambda epoch, seconds: None, start)
 
 
 def test_training_learns_the_digits(shards: Path, tmp_path: Path) -> None:
@@ -86,6 +89,31 @@ def test_resumed_training_gives_the_bytes_of_an_uninterrupted_one(
     train(settings, shards, out, checkpoints, lambda epoch, _: seen.append(epoch.epoch))
     assert seen == [3]
     assert digest_files(out) == digest_files(tmp_path / "whole/out")
+
+
+def test_a_training_goes_on_from_a_model_of_the_same_kind(shards: Path, tmp_path: Path) -> None:
+    _train(BYOBNET, shards, tmp_path / "before")
+    short = BYOBNET.model_copy(update={"epochs": 1, "warm_rate": 0.1})
+    fresh = _train(short, shards, tmp_path / "fresh")
+    warm = _train(short, shards, tmp_path / "warm", tmp_path / "before/out")
+    assert warm[0].accuracy > fresh[0].accuracy + 0.2
+    _train(short, shards, tmp_path / "again", tmp_path / "before/out")
+    assert digest_files(tmp_path / "again/out") == digest_files(tmp_path / "warm/out")
+    other = short.model_copy(update={"model_args": {"drop_rate": 0.1}})
+    _train(other, shards, tmp_path / "other", tmp_path / "before/out")
+    _train(other, shards, tmp_path / "alone")
+    assert digest_files(tmp_path / "other/out") == digest_files(tmp_path / "alone/out")
+
+
+def test_an_epoch_has_every_row_and_those_of_production_more_often() -> None:
+    batches = np.array(["initial"] * 60 + ["feedback-a-1"] * 30 + ["feedback-b-1"] * 10)
+    order = epoch_order(batches, 2.5, seed=0, epoch=3)
+    counts = np.bincount(order, minlength=100)
+    assert len(order) == count_rows(batches, 2.5) == 160
+    assert set(counts[:60].tolist()) == {1}
+    assert set(counts[60:].tolist()) == {2, 3}
+    plain = epoch_order(batches[:60], 2.5, seed=0, epoch=3)
+    assert sorted(plain.tolist()) == list(range(60))
 
 
 def test_early_stop_ends_a_training_that_does_not_improve(shards: Path, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from mlops_assets.provenance.merkle import (
     prove,
     verify,
 )
+from mlops_assets.provenance.tree_file import TreeFile, tree_bytes
 
 # The leaves and roots of the reference implementation (certificate-transparency, merkle_tree_test).
 LEAVES = [bytes.fromhex(text) for text in (
@@ -140,3 +141,32 @@ def test_a_row_outside_the_tree_has_no_proof() -> None:
         with pytest.raises(IndexError, match="not in a tree of 2 rows"):
             prove([b"a", b"b"], index)
     assert not verify(b"a", MembershipProof(index=0, size=0, path=()), merkle_root([]))
+
+
+@given(rows=ROWS, data=st.data())
+@settings(max_examples=60)
+def test_a_tree_in_a_file_proves_as_one_in_memory(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[bytes], data: st.DataObject
+) -> None:
+    keys = sorted(data.draw(st.lists(
+        st.binary(min_size=32, max_size=32), max_size=len(rows), unique=True)))
+    path = tmp_path_factory.mktemp("tree") / "rows.tree"
+    path.write_bytes(b"".join(tree_bytes(keys, rows)))
+    with TreeFile(path) as tree:
+        for index in range(len(rows)):
+            assert tree.prove(index) == prove(rows, index)
+        assert [tree.find(key) for key in keys] == list(range(len(keys)))
+        other = data.draw(st.binary(min_size=32, max_size=32))
+        assert tree.find(other) == (keys.index(other) if other in keys else None)
+        for outside in (-1, len(rows)):
+            with pytest.raises(IndexError):
+                tree.prove(outside)
+    path.write_bytes(path.read_bytes() + b"x")
+    with pytest.raises(ValueError, match="no whole tree"):
+        TreeFile(path)
+
+
+def test_keys_of_a_tree_are_checked() -> None:
+    for keys in ([b"short"], [b"b" * 32, b"a" * 32], [b"a" * 32, b"b" * 32, b"c" * 32]):
+        with pytest.raises(ValueError, match="keys"):
+            list(tree_bytes(keys, [b"one", b"two"]))

@@ -14,12 +14,14 @@ from bentos.cache import AnswerCache, open_redis
 from bentos.computed import Computed
 from bentos.predictor import Predictor
 from bentos.runtime import Runtime
+from mlops_assets.contracts.image_statistics import ImageStatistics
 from tests.model_dir import write_model_dir
 from tests.redis_server import redis_server
 from tests.serving import PNG, SPEC, journaled, serve
 
-ONE = Computed("bag", 0.5, b'{"bag":0.5}', "AAAA", 1.0, 2.0, None)
-TWO = Computed("coat", 0.6, b'{"coat":0.6}', "BBBB", 3.0, 4.0, 0.25)
+PIXELS = ImageStatistics(1.0, 2.0, 3.0, 0.5, 0.25, 1.5)
+ONE = Computed("bag", 0.5, b'{"bag":0.5}', "AAAA", PIXELS, None)
+TWO = Computed("coat", 0.6, b'{"coat":0.6}', "BBBB", PIXELS, 0.25)
 
 
 def test_the_program_is_part_of_the_key() -> None:

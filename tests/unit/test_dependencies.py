@@ -38,7 +38,7 @@ def developing() -> list[str]:
 
 
 def optional() -> list[str]:
-    return extra("openvino")
+    return sorted(name for each in ("openvino", "s3") for name in extra(each))
 
 
 def pins(lock: str) -> set[str]:

@@ -21,6 +21,7 @@ from mlops_assets.contracts.prediction import (
     PredictionRecord,
     new_prediction_id,
 )
+from resources.chain import breaks
 from resources.journal import (
     SLACK_MS,
     JournalDamaged,
@@ -28,6 +29,7 @@ from resources.journal import (
     JournalWriter,
     find,
     hours,
+    list_files,
     read_hour,
 )
 
@@ -54,6 +56,11 @@ def prediction(at: datetime, *, features: int = 4) -> PredictionRecord:
         pixel_mean=1.0,
         pixel_std=2.0,
     )
+
+
+def broken(folder: Path) -> list[str]:
+    return [problem for key in hours(folder) for path in list_files(folder, key)
+            for problem in breaks(path)]
 
 
 def write(folder: Path, *records: PredictionRecord | FeedbackRecord) -> None:
@@ -153,6 +160,7 @@ def test_journal_survives_threads(tmp_path: Path) -> None:
         thread.join()
     journal.close()
     assert len(read_hour(tmp_path, KEY)[0]) == 400
+    assert broken(tmp_path) == []
 
 
 def test_a_full_disk_is_an_error_and_leaves_no_half_line(tmp_path: Path) -> None:
@@ -173,6 +181,7 @@ def test_a_full_disk_is_an_error_and_leaves_no_half_line(tmp_path: Path) -> None
     journal.close()
     assert all(path.read_bytes().endswith(b"\n") for path in files(tmp_path))
     assert sorted(r.at for r in read_hour(tmp_path, KEY)[0]) == [kept.at, after.at]
+    assert broken(tmp_path) == []
 
 
 def test_a_missing_permission_is_an_error(tmp_path: Path) -> None:
@@ -197,3 +206,4 @@ def test_an_acknowledged_record_survives_kill_9(tmp_path: Path) -> None:
         told += writer.stdout.read().split("\n")[:-1]
     read = {r.answer.prediction_id for key in hours(tmp_path) for r in read_hour(tmp_path, key)[0]}
     assert len(told) >= 200 and set(told) <= read
+    assert broken(tmp_path) == []

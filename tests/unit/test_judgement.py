@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from scipy.special import betaln
 
 from mlops_assets.config import RolloutSettings
-from mlops_assets.releases.judgement import Compared, judge
+from mlops_assets.releases.judgement import Compared, Progress, judge
 from mlops_assets.releases.sequential import Counts, confidence_sequence, difference
 
 RULES = RolloutSettings()
+LONG = Progress(seconds=1e6, answers=10**6)
 GOOD = Compared(Counts(20_000, 20), Counts(20_000, 20))
 
 
@@ -65,7 +66,7 @@ def test_nothing_known_is_everything_possible() -> None:
 
 
 def test_a_challenger_like_the_champion_goes_up() -> None:
-    found = judge({"failed": GOOD, "slow": GOOD, "wrong": GOOD}, RULES)
+    found = judge({"failed": GOOD, "slow": GOOD, "wrong": GOOD}, RULES, LONG)
     assert found.verdict == "advance"
     assert found.reason.count("not worse") == 3
 
@@ -74,15 +75,15 @@ def test_a_challenger_like_the_champion_goes_up() -> None:
 def test_a_challenger_that_is_worse_goes_back(metric: str, rate: float) -> None:
     worse = Compared(Counts(20_000, int((0.001 + rate) * 20_000)), GOOD.champion)
     evidence = {"failed": GOOD, "slow": GOOD, "wrong": GOOD, metric: worse}
-    found = judge(evidence, RULES)  # type: ignore[arg-type]
+    found = judge(evidence, RULES, LONG)  # type: ignore[arg-type]
     assert found.verdict == "roll back"
     assert found.reason.startswith(f"{metric}: +")
 
 
 def test_too_little_is_no_verdict_and_no_label_is_no_accuracy() -> None:
     few = Compared(Counts(50, 0), Counts(50, 0))
-    assert judge({"failed": few, "slow": few, "wrong": few}, RULES).verdict == "hold"
-    found = judge({"failed": GOOD, "slow": GOOD}, RULES)
+    assert judge({"failed": few, "slow": few, "wrong": few}, RULES, LONG).verdict == "hold"
+    found = judge({"failed": GOOD, "slow": GOOD}, RULES, LONG)
     assert (found.verdict, found.reason) == ("hold", "wrong: nothing is known")
 
 
@@ -97,3 +98,20 @@ def test_equal_models_are_hardly_ever_rolled_back() -> None:
                 wrong += 1
                 break
     assert wrong <= 2
+
+
+def test_a_step_lasts_for_some_time_and_some_answers() -> None:
+    good = {"failed": GOOD, "slow": GOOD, "wrong": GOOD}
+    found = judge(good, RULES, Progress(seconds=5, answers=3))  # type: ignore[arg-type]
+    assert found.verdict == "hold"
+    assert found.reason == "5 of 600 s at this step; 3 of 100 answers at this step"
+    worse = {**good, "wrong": Compared(Counts(20_000, 4_000), GOOD.champion)}
+    back = judge(worse, RULES, Progress(seconds=5, answers=3))  # type: ignore[arg-type]
+    assert back.verdict == "roll back"
+
+
+def test_either_way_of_counting_errors_may_support_the_claim() -> None:
+    few = Compared(Counts(10, 1), Counts(900, 9))
+    pairs = {"failed": GOOD, "slow": GOOD, "wrong": few, "wrong pairs": GOOD}
+    assert judge(pairs, RULES, LONG).verdict == "advance"  # type: ignore[arg-type]
+    assert judge({**pairs, "wrong pairs": few}, RULES, LONG).verdict == "hold"  # type: ignore[arg-type]

@@ -60,7 +60,7 @@ def test_state_comes_back_and_each_change_is_audited(database: PlatformDatabase)
     assert [entry.reason for entry in audit] == ["reason 1", "reason 2", "reason 3"]
     assert audit[0].details["nested"] == {"n": 1}
     assert audit[0].details["revision"] == 1
-    assert len(audit[0].details["state_sha256"]) == 64
+    assert audit[0].details["state"] == state(1, "reason 1").model_dump(mode="json")
     assert {(entry.actor, entry.action) for entry in audit} == {("ann", "promote")}
     assert GENESIS not in {entry.sha256 for entry in audit}
 

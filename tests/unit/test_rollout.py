@@ -14,12 +14,11 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bentos.slots import read_state
 from deploy.serve import read_champion
 from mlops_assets.cli import main
 from mlops_assets.cli.rollout import operating_user
 from mlops_assets.contracts.files import SERVING_FILE
-from mlops_assets.contracts.rollout import RolloutState
+from mlops_assets.contracts.rollout import RolloutState, read_state
 from mlops_assets.releases.rollout import (
     ImpossibleChange,
     hold,

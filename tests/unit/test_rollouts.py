@@ -22,7 +22,7 @@ from mlops_assets.contracts.prediction import (
 )
 from mlops_assets.contracts.rollout import RolloutState
 from mlops_assets.monitoring.rollouts import follow, look
-from mlops_assets.releases.evidence import gather
+from mlops_assets.releases.evidence import Seen, gather
 from mlops_assets.releases.judgement import Compared
 from mlops_assets.releases.rollout import advance, arrive, hold, promote, release, roll_back
 from mlops_assets.releases.sequential import Counts
@@ -30,7 +30,7 @@ from resources.journal import JournalWriter, journal_folder
 from sensors.rollout import build_rollout_sensor
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-RULES = RolloutSettings()
+RULES = RolloutSettings(step_seconds=0, step_answers=20)
 ONE = release(RolloutState(revision=0), "classifier:one", "1" * 64, now=NOW)
 SHADOW = arrive(ONE, "classifier:two", "2" * 64, now=NOW, automatic=True)
 
@@ -43,7 +43,8 @@ def answered(
     slot: Slot, label: str, state: RolloutState, *, prediction_id: str = "",
     shadow_of: str | None = None, ms: float = 5.0, cached: bool = False,
 ) -> PredictionRecord:
-    model = AnsweringModel(name="classifier", version="1" * 64, sha256="1" * 64, slot=slot)
+    version = "1" * 64 if slot == "champion" else "2" * 64
+    model = AnsweringModel(name="classifier", version=version, sha256=version, slot=slot)
     return PredictionRecord(
         answer=Answer(prediction_id=prediction_id or new_prediction_ids(1, NOW)[0], label=label,
                       confidence=0.9, probabilities={label: 0.9}, model=model, latency_ms=ms),
@@ -98,8 +99,10 @@ def test_a_shadow_is_compared_pair_by_pair() -> None:
               for each in champion[:5]]
     told = [labelled(champion[0], "bag"), labelled(champion[1], "coat"),
             labelled(champion[2], "shirt"), labelled(champion[5], "bag")]
-    found = gather([*champion, *shadow], told, {"shadow": 2}, SHADOW, RULES)
-    assert found["wrong"] == Compared(Counts(3, 1), Counts(3, 1))
+    lost = FailureRecord(at=NOW, slot="shadow", model_version="2" * 64, revision=SHADOW.revision,
+                         problem="overloaded", count=2)
+    found = gather(map(Seen.of, [*champion, *shadow]), told, [lost], SHADOW, RULES)
+    assert found["wrong pairs"] == Compared(Counts(3, 1), Counts(3, 1))
     assert found["failed"] == Compared(Counts(7, 2), Counts(6, 0))
     assert found["slow"] == Compared(Counts(5, 0), Counts(6, 0))
 
@@ -112,12 +115,12 @@ def test_late_repeated_and_disordered_labels_give_the_same_evidence() -> None:
     told = [labelled(each, chance.choice(("bag", "coat"))) for each in records[:150]]
     corrected = [labelled(each, "bag", minutes=5) for each in records[:20]]
     stray = FeedbackRecord(prediction_id="0" * 32, label="bag", at=NOW)
-    expected = gather(records, [*told, *corrected], {}, state, RULES)
+    expected = gather(map(Seen.of, records), [*told, *corrected], [], state, RULES)
     for _ in range(5):
         again = [*told, *corrected, *chance.choices(told, k=50), stray]
         chance.shuffle(again)
         chance.shuffle(records)
-        assert gather(records, again, {}, state, RULES) == expected
+        assert gather(map(Seen.of, records), again, [], state, RULES) == expected
     assert expected["wrong"].challenger.trials + expected["wrong"].champion.trials == 150
 
 
@@ -125,9 +128,9 @@ def test_cached_answers_and_other_revisions_do_not_count() -> None:
     state = up(SHADOW)
     records = [answered("champion", "bag", state, ms=900),
                answered("champion", "bag", state, ms=900, cached=True),
-               answered("champion", "bag", SHADOW, ms=900),
+               answered("champion", "bag", ONE, ms=900),
                answered("challenger", "bag", state)]
-    found = gather(records, [], {}, state, RULES)
+    found = gather(map(Seen.of, records), [], [], state, RULES)
     assert found["slow"] == Compared(Counts(1, 0), Counts(1, 1))
     assert found["failed"] == Compared(Counts(1, 0), Counts(2, 0))
     assert "wrong" not in found
@@ -162,7 +165,7 @@ def test_the_journal_moves_the_rollout(
 ) -> None:
     state = up(SHADOW)
     write_step(writer, state, rows=2_500, wrong=wrong, failing=failing)
-    found = look(tmp_path, state, RULES)
+    found = look(tmp_path, state, RULES, now=NOW)
     after = follow(found, state, NOW)
     assert after.step == step, found
     assert ("challenger" in after.slots) == (step != "idle")
@@ -170,15 +173,33 @@ def test_the_journal_moves_the_rollout(
     assert follow(found, moved, NOW) is moved
 
 
+def test_what_comes_while_the_journal_is_read_waits_for_the_next_look(
+    tmp_path: Path, writer: JournalWriter
+) -> None:
+    state = up(SHADOW)
+    write_step(writer, state, rows=100, wrong=0.0)
+    for seconds in range(60):
+        writer.append(FailureRecord(at=NOW + timedelta(seconds=seconds), slot="challenger",
+                                    model_version="2" * 64, revision=state.revision,
+                                    problem="failed"))
+    for seconds, expected in ((0, 1), (9, 10)):
+        found = look(tmp_path, state, RULES, now=NOW + timedelta(seconds=seconds)).judgement
+        assert found is not None
+        failed = next(each for each in found.findings if each.metric == "failed")
+        assert failed.compared.challenger == Counts(100 + expected, expected)
+    found = look(tmp_path, state, RULES, now=NOW - timedelta(seconds=1)).judgement
+    assert found is not None and found.findings == []
+
+
 def test_few_answers_hold_and_without_a_rollout_nothing_is_judged(
     tmp_path: Path, writer: JournalWriter
 ) -> None:
     state = up(SHADOW)
     write_step(writer, state, rows=30, wrong=0.0)
-    found = look(tmp_path, state, RULES)
+    found = look(tmp_path, state, RULES, now=NOW)
     assert found.judgement is not None and found.judgement.verdict == "hold"
     assert follow(found, state, NOW) is state
-    nothing = look(tmp_path, ONE, RULES)
+    nothing = look(tmp_path, ONE, RULES, now=NOW)
     assert nothing.judgement is None and follow(nothing, ONE, NOW) is ONE
 
 

@@ -204,6 +204,7 @@ def test_a_model_that_fails_is_journaled_as_failing(
         refused(await client.post("/v1/predict", content=PNG, headers=headers), 500,
                 "internal-server-error")
         version = predictor.slots.table.models["champion"].card.version
+        await asyncio.sleep(0.8)
         (key,) = hours(tmp_path)
         (failure,) = read_failures(tmp_path, key)
         assert (failure.slot, failure.problem, failure.revision) == ("champion", "failed", 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -23,7 +24,7 @@ def test_a_stuck_disk_answers_503_and_recovers(
     free = threading.Event()
     append = JournalWriter.append_predictions
 
-    def stuck(self: JournalWriter, lines: bytes, first_id: str) -> None:
+    def stuck(self: JournalWriter, lines: Sequence[bytes], first_id: str) -> None:
         assert free.wait(30)
         append(self, lines, first_id)
 

@@ -25,6 +25,7 @@ from deploy.programs import (
 )
 from deploy.serve import NoChampion, read_champion
 from mlops_assets.config import PlatformSettings, Settings
+from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.rollout import RolloutState, SlotAssignment
 
 PORTS = Ports(dagster=3000, code=3001, mlflow=5000, service=8000)
@@ -190,7 +191,7 @@ def test_champion_is_read_or_its_absence_is_clear(tmp_path: Path) -> None:
     with pytest.raises(NoChampion, match="materialize `rollout` first"):
         read_champion(path)
     path.write_text("{")
-    with pytest.raises(NoChampion, match="is damaged"):
+    with pytest.raises(PlatformError, match="materialize `rollout` again"):
         read_champion(path)
     slot = SlotAssignment(bento_tag="classifier:abc", model_version="3", weight=1.0)
     path.write_text(RolloutState(revision=1, slots={"champion": slot}).model_dump_json())
