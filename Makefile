@@ -11,11 +11,11 @@ BIN := $(VENV)/bin
 UV = VIRTUAL_ENV=$(VENV) $(BOOT)/bin/uv
 STAMP := $(VENV)/.installed
 DEV := $(VENV)/.installed-dev
-PACKAGES := mlops_assets resources sensors bentos deploy
-export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(VENV)/chromium:$(PATH)
+PACKAGES := mlops_assets resources sensors bentos deploy ui
+export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(VENV)/chromium:$(CURDIR)/$(VENV)/prometheus:$(PATH)
 
 .PHONY: help setup demo story up down status data test lint type fmt bench bench-serve bench-train bench-data bench-orchestration \
-	bench-overload bench-receipts bench-profile bench-scoring bench-backends bench-gate bench-drift soak drills lock chromium clean
+	bench-overload bench-receipts bench-profile bench-scoring bench-backends bench-gate bench-drift soak drills lock chromium prometheus dashboards clean
 
 help: ## List the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-19s %s\n", $$1, $$2}'
@@ -46,7 +46,9 @@ setup: $(DEV) ## Create .venv with the locked packages
 story: $(STAMP) ## On a running demo: drift, repair by the platform alone, then a bad model
 	@MLOPS_PROFILE=demo $(BIN)/mlops story
 
+# Without a network, or where it is slow, the demo goes on without alarms, and says so.
 demo: $(STAMP) ## Raw images to a served, monitored model; leaves the platform running
+	@RETRIES=0 timeout 10 deploy/prometheus.sh $(VENV)/prometheus 2> /dev/null || true
 	@MLOPS_PROFILE=demo $(BIN)/mlops demo
 
 up: $(STAMP) ## Start the one-machine platform
@@ -61,7 +63,7 @@ status: $(STAMP) ## Show its programs and whether they are ready
 data: $(STAMP) ## Fetch Fashion-MNIST, or check that it is there
 	@$(BIN)/mlops data fetch --dataset FashionMNIST
 
-test: $(DEV) data chromium ## The whole test suite
+test: $(DEV) data chromium prometheus ## The whole test suite
 	$(BIN)/python -m pytest
 
 lint: $(DEV) ## Style, import laws, security
@@ -131,6 +133,12 @@ lock: $(BOOT)/bin/uv ## Resolve the dependencies anew
 
 chromium: $(VENV)/bin/python ## A browser for the tests of pages
 	@deploy/chromium.sh $(VENV)/chromium
+
+prometheus: $(VENV)/bin/python ## Prometheus and Alertmanager, for the alarms and their tests
+	@deploy/prometheus.sh $(VENV)/prometheus
+
+dashboards: $(STAMP) ## Grafana's dashboards as JSON, into dashboards/
+	$(BIN)/python -m deploy.monitoring.dashboards --out dashboards
 
 clean: ## Stop the platform and remove what was made, except data and the platform's home
 	@test ! -x $(BIN)/mlops || $(BIN)/mlops down

@@ -214,6 +214,15 @@ class PlatformDatabase:
                 details={**details, "revision": state.revision, "state": body},
             )
 
+    def note(self, *, actor: str, action: str, reason: str, details: dict[str, Any]) -> None:
+        """Audit what changes nothing in this database, such as a run that is launched.
+
+        Raises:
+            ConflictingChange: somebody else added an entry meanwhile; nothing is written.
+        """
+        with Session(self.engine) as session, session.begin():
+            append_audit(session, actor=actor, action=action, reason=reason, details=details)
+
     def read_audit(self) -> list[AuditEntry]:
         """Every entry, oldest first; the chain of hashes is checked.
 

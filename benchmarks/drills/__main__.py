@@ -27,13 +27,13 @@ from benchmarks.report import Report, describe_machine, publish
 from deploy.layout import Layout
 from deploy.ports import recorded_ports
 from deploy.supervisor import Supervisor, SupervisorError
-from mlops_assets.cli.dagster_api import DagsterApi
+from resources.dagster_api import DagsterApi
 from resources.journal import hours, journal_folder, read_hour
 
 VICTIMS: Final = ("daemon", "webserver", "service", "mlflow")
 SHIFTS: Final = ("rotated", "inverted", "upside-down", "noise")
 RECORD: Final = "story.json"
-PORTS: Final = ("DAGSTER", "CODE", "MLFLOW", "SERVICE")
+PORTS: Final = ("DAGSTER", "CODE", "MLFLOW", "SERVICE", "CONSOLE", "PROMETHEUS", "ALERTMANAGER")
 
 
 class Killer(threading.Thread):

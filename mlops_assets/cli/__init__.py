@@ -31,6 +31,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "status": ("mlops_assets.cli.platform", "status", "Show each program and whether it is ready."),
     "traffic": ("mlops_assets.cli.traffic_command", "traffic", "Send images, shifted by name."),
     "up": ("mlops_assets.cli.platform", "up", "Start the platform and wait until it is ready."),
+    "users": ("mlops_assets.cli.users", "users", "Say who may sign in to the console."),
     "verify": ("mlops_assets.cli.provenance", "verify", "Check every hash behind something."),
 }
 

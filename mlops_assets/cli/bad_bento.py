@@ -13,8 +13,8 @@ from mlops_assets.contracts.rollout import RolloutState
 from mlops_assets.provenance.hashing import canonical_json, sha256_bytes
 from mlops_assets.releases.bento import build_bento
 from mlops_assets.releases.build import bento_home
-from mlops_assets.releases.rollout import arrive
-from mlops_assets.releases.serving import change
+from mlops_assets.serving.effect import change
+from mlops_assets.serving.states import arrive
 from resources.mlflow import Tracking
 from resources.store import ArtifactStore
 

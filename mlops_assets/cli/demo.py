@@ -71,8 +71,8 @@ class Demo:
 
     def materialize(self) -> tuple[RunReport, str]:
         """Phases 2 and 3. The run is queued as soon as Dagster takes it."""
-        from mlops_assets.cli.dagster_api import DagsterApi
         from mlops_assets.cli.runs import follow_run
+        from resources.dagster_api import DagsterApi
 
         batch = self.machine.settings.dataset.batch
         with self.phase("platform"):
@@ -87,12 +87,13 @@ class Demo:
 
     def predict(self) -> Traffic:
         """Phases 4 and 5."""
-        from mlops_assets.cli.service_api import ServiceApi
         from mlops_assets.cli.traffic import sample_images, send_labels, send_traffic
+        from resources.service_api import ServiceApi
 
         settings = self.machine.settings
         with self.phase("service"):
             self.machine.serve(self.say)
+            self.machine.wait(self.machine.beside(), self.say)
         url = f"http://{settings.platform.host}:{self.machine.ports.service}"
         with self.phase("predictions"), closing(ServiceApi(url)) as api:
             images = sample_images(settings.home, settings.dataset.batch, IMAGES)
@@ -102,8 +103,8 @@ class Demo:
 
     def monitor(self, web: str, traffic: Traffic) -> RunReport:
         """Phase 6: one run for each hour touched, then the reports over all hours."""
-        from mlops_assets.cli.dagster_api import DagsterApi
         from mlops_assets.cli.runs import RunReport, follow_run
+        from resources.dagster_api import DagsterApi
 
         total = RunReport("")
         with self.phase("monitoring"), closing(DagsterApi(web)) as api:
@@ -131,6 +132,8 @@ def _result(demo: Demo, graph: RunReport, traffic: Traffic, monitor: RunReport) 
             "asset graph": f"http://{host}:{ports.dagster}/asset-groups",
             "experiment": _experiment(f"http://{host}:{ports.mlflow}", settings.release.experiment),
             "service": f"http://{host}:{ports.service}",
+            "console": f"http://{host}:{ports.console}",
+            **({"alarms": f"http://{host}:{ports.prometheus}/alerts"} if ports.prometheus else {}),
             "journal": str(layout.journal),
         },
     }

@@ -12,10 +12,10 @@ from typing import Final
 
 import numpy as np
 
-from mlops_assets.cli.service_api import ServiceApi, ServiceError
 from mlops_assets.cli.shifts import shift
 from mlops_assets.cli.traffic import CONNECTIONS, LabelledImage
 from mlops_assets.contracts.prediction import Answer
+from resources.service_api import ServiceApi, ServiceError
 
 RECENT: Final = 500
 # A rollout keeps a client on one model; many of them share traffic as its weights say.

@@ -29,7 +29,7 @@ def service_url(profile: str | None) -> str:
 @json_option
 def predict(files: tuple[Path, ...], url: str | None, profile: str | None, as_json: bool) -> None:
     """Send each image FILE to the service and print label, confidence, model and prediction id."""
-    from mlops_assets.cli.service_api import ServiceApi
+    from resources.service_api import ServiceApi
 
     found = []
     with closing(ServiceApi(url or service_url(profile))) as api:

@@ -6,19 +6,18 @@ import getpass
 import os
 from contextlib import closing
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from mlops_assets.cli.common import json_option, print_json, profile_option, settings_of
 
 if TYPE_CHECKING:
-    from mlops_assets.config import Settings
     from mlops_assets.contracts.rollout import RolloutState
+    from mlops_assets.serving.operate import Action
     from resources.platform_db import AuditEntry
 
 LATEST: Final = 10
-Action = Literal["promote", "hold", "rollback"]
 
 
 def operating_user() -> str:
@@ -60,6 +59,15 @@ def promote(reason: str, profile: str | None, as_json: bool) -> None:
     _change("promote", reason, profile, as_json=as_json)
 
 
+@rollout.command(epilog="Example: mlops rollout advance --reason 'shadow looks right'")
+@click.option("--reason", required=True, metavar="TEXT", help="Why; kept in the audit log.")
+@profile_option
+@json_option
+def advance(reason: str, profile: str | None, as_json: bool) -> None:
+    """Take the challenger one step up: shadow, 1, 10, 50 % of the traffic, champion."""
+    _change("advance", reason, profile, as_json=as_json)
+
+
 @rollout.command(epilog="Example: mlops rollout hold --reason 'waiting for labels'")
 @click.option("--reason", required=True, metavar="TEXT", help="Why; kept in the audit log.")
 @profile_option
@@ -79,39 +87,17 @@ def rollback(reason: str, profile: str | None, as_json: bool) -> None:
 
 
 def _change(action: Action, reason: str, profile: str | None, *, as_json: bool) -> None:
+    from mlops_assets.serving.operate import operate
+
     reason = reason.strip()
     if not reason:
         raise click.UsageError("--reason must say why")
-    state = change_serving(settings_of(profile), action, reason, actor=operating_user())
+    state = operate(settings_of(profile), action, reason, actor=operating_user(),
+                    details={"by": "mlops rollout"})
     if as_json:
         print_json(state.model_dump(mode="json"))
     else:
         _print_state(state)
-
-
-def change_serving(
-    settings: Settings, action: Action, reason: str, *, actor: str
-) -> RolloutState:
-    """Change what serves, and tell the service and the registry.
-
-    Raises:
-        ImpossibleChange, ConflictingChange, MlflowError: nothing has changed.
-    """
-    from mlops_assets.releases import rollout as states
-    from mlops_assets.releases.serving import change
-    from resources.mlflow import Tracking
-
-    changes: dict[Action, Any] = {
-        "promote": states.promote, "hold": states.hold, "rollback": states.roll_back,
-    }
-    tracking = Tracking(settings.home, settings.release.experiment)
-    # A registry that can not be reached is known before anything changes, not halfway.
-    tracking.client()
-    return change(
-        settings.home, tracking, settings.release.model_name,
-        lambda present, now: changes[action](present, reason=reason, now=now),
-        actor=actor, action=action, details={"by": "mlops rollout"},
-    )
 
 
 def _print_state(state: RolloutState) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from mlops_assets.cli.dagster_api import DagsterApi, Event
 from mlops_assets.contracts.errors import PlatformError
+from resources.dagster_api import DagsterApi, Event
 
 POLL_SECONDS: Final = 0.5
 ENDS: Final = {"RunSuccessEvent": True, "RunFailureEvent": False, "RunCanceledEvent": False}

@@ -46,7 +46,7 @@ def restore(folder: Path, home: Path, as_json: bool) -> None:
 
 def _publish(home: Path) -> None:
     """What the service follows must be the state that the copied database has."""
-    from mlops_assets.releases.rollout import publish_state
+    from mlops_assets.serving.states import publish_state
     from resources.platform_db import PlatformDatabase, has_database
 
     if has_database(home):

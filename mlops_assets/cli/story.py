@@ -20,16 +20,16 @@ from mlops_assets.cli.common import (
     profile_option,
     to_stderr,
 )
-from mlops_assets.cli.dagster_api import DagsterApi, DagsterError
 from mlops_assets.cli.platform import open_machine
 from mlops_assets.cli.shifts import SHIFTS
 from mlops_assets.contracts.errors import PlatformError
+from resources.dagster_api import DagsterApi, DagsterError
 
 if TYPE_CHECKING:
     from deploy.machine import Machine
-    from mlops_assets.cli.dagster_api import JobRun
     from mlops_assets.cli.generator import Generator
     from mlops_assets.contracts.rollout import RolloutState
+    from resources.dagster_api import JobRun
 
 INTERRUPTED: Final = 130
 IMAGES: Final = 4_000
@@ -241,8 +241,8 @@ def story(
     else is done by the sensors.
     """
     from mlops_assets.cli.generator import Generator
-    from mlops_assets.cli.service_api import ServiceApi
     from mlops_assets.cli.traffic import unseen_images
+    from resources.service_api import ServiceApi
 
     machine = open_machine(profile)
     host, ports = machine.settings.platform.host, machine.ports

@@ -10,10 +10,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from mlops_assets.cli.service_api import ServiceApi
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.prediction import Answer
 from resources.journal import KEY_FORMAT
+from resources.service_api import ServiceApi
 from resources.store import ArtifactStore
 
 if TYPE_CHECKING:

@@ -46,8 +46,8 @@ def traffic(
 ) -> None:
     """Send labelled images that no model was trained on, and tell the true labels later."""
     from mlops_assets.cli.generator import Generator
-    from mlops_assets.cli.service_api import ServiceApi
     from mlops_assets.cli.traffic import unseen_images
+    from resources.service_api import ServiceApi
 
     settings = settings_of(profile)
     images = unseen_images(settings, IMAGES)

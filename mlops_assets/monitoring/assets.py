@@ -35,7 +35,7 @@ from mlops_assets.present import (
     materialize,
 )
 from mlops_assets.provenance.record import InputRef
-from mlops_assets.releases.serving import change
+from mlops_assets.serving.effect import change
 from resources.folders import Kept, hash_listing, list_files, open_folder
 from resources.journal import journal_folder, read_hour, read_labels
 from resources.mlflow import Tracking

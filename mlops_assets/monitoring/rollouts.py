@@ -13,7 +13,7 @@ from mlops_assets.contracts.rollout import LADDER, RolloutState
 from mlops_assets.provenance.hashing import canonical_json
 from mlops_assets.releases.evidence import Seen, gather, rollout_of
 from mlops_assets.releases.judgement import Judgement, Progress, judge
-from mlops_assets.releases.rollout import advance, roll_back
+from mlops_assets.serving.states import advance, roll_back
 from resources.journal import (
     KEY_FORMAT,
     hours,

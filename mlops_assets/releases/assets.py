@@ -25,8 +25,8 @@ from mlops_assets.releases.build import (
     read_release,
     write_state,
 )
-from mlops_assets.releases.rollout import arrive
-from mlops_assets.releases.serving import change
+from mlops_assets.serving.effect import change
+from mlops_assets.serving.states import arrive
 from resources.mlflow import Tracking
 from resources.platform import Platform
 from resources.steps import Step, StepResult, Workspace

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mlops_assets.releases.rollout import release
+from mlops_assets.serving.states import release
 from resources.platform_db import PlatformDatabase
 from tests.small_platform import SmallPlatform, mlops
 

@@ -16,7 +16,7 @@ import pytest
 from mlops_assets.contracts.files import SERVING_FILE
 from mlops_assets.contracts.rollout import LADDER, RolloutState, Step
 from mlops_assets.releases.bento import build_bento
-from mlops_assets.releases.rollout import SHARES, release
+from mlops_assets.serving.states import SHARES, release
 from resources.mlflow import Tracking
 from tests.model_dir import write_model_dir
 from tests.rollout_drill import Drill, place

@@ -17,7 +17,7 @@ import pytest
 from deploy.layout import Layout
 from deploy.ports import recorded_ports
 from deploy.supervisor import Supervisor
-from mlops_assets.cli.dagster_api import DagsterApi
+from resources.dagster_api import DagsterApi
 from mlops_assets.contracts.prediction import PredictionRecord
 from resources.journal import hours, journal_folder, read_hour
 from resources.metrics import FOLDER, FRESHNESS_FILE
@@ -27,7 +27,7 @@ from tests.commands import run_mlops
 # The first test waits for the demo and the whole story, for which a loaded machine takes its time.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
-PORTS = ("DAGSTER", "CODE", "MLFLOW", "SERVICE")
+PORTS = ("DAGSTER", "CODE", "MLFLOW", "SERVICE", "CONSOLE", "PROMETHEUS", "ALERTMANAGER")
 RATE = 60
 
 

@@ -23,7 +23,7 @@ from mlops_assets.contracts.rollout import RolloutState, Step
 from mlops_assets.monitoring.rollouts import look
 from mlops_assets.releases.evidence import Seen, gather
 from mlops_assets.releases.judgement import Judgement, Progress, judge
-from mlops_assets.releases.rollout import advance, arrive, release
+from mlops_assets.serving.states import advance, arrive, release
 from resources.journal import JournalWriter, journal_folder
 
 CLASSES = ("bag", "coat", "shirt")

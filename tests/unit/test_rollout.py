@@ -19,7 +19,7 @@ from mlops_assets.cli import main
 from mlops_assets.cli.rollout import operating_user
 from mlops_assets.contracts.files import SERVING_FILE
 from mlops_assets.contracts.rollout import RolloutState, read_state
-from mlops_assets.releases.rollout import (
+from mlops_assets.serving.states import (
     ImpossibleChange,
     hold,
     promote,

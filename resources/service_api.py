@@ -52,6 +52,18 @@ class ServiceApi:
         body = self._send(name, "/v1/predict", content=content, headers=headers)
         return Answer.model_validate(body)
 
+    def explain(self, content: bytes, target: str | None = None) -> dict[str, Any]:
+        """Why the champion answers as it does: its label, ``method``, and ``heat``, 0 to 1.
+
+        Raises:
+            ServiceError: no answer, or a refusal.
+        """
+        kind = sniff_format(content) or "octet-stream"
+        query = {"format": "json", **({"target": target} if target else {})}
+        body: dict[str, Any] = self._send("the image", "/v1/explain", content=content,
+                                          params=query, headers={"content-type": f"image/{kind}"})
+        return body
+
     def feedback(self, prediction_id: str, label: str) -> None:
         """Tell the true label of an earlier prediction.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from mlops_assets.contracts.prediction import Slot
 from mlops_assets.contracts.rollout import RolloutState
-from mlops_assets.releases.rollout import publish_state
+from mlops_assets.serving.states import publish_state
 from resources.mlflow import CHALLENGER, CHAMPION, Tracking
 from resources.platform_db import PlatformDatabase
 

@@ -176,6 +176,17 @@ class DagsterApi:
         Raises:
             DagsterError: no answer, or an error in it.
         """
+        answer: dict[str, Any] = next(iter(self.ask_all(query, **variables).values()))
+        if "message" in answer:
+            raise DagsterError(f"Dagster refused: {_first_line(answer['message'])}")
+        return answer
+
+    def ask_all(self, query: str, **variables: Any) -> dict[str, Any]:
+        """Every field that a query gives.
+
+        Raises:
+            DagsterError: no answer, or a query that Dagster can not read.
+        """
         try:
             response = self._client.post(
                 "/graphql", json={"query": query, "variables": variables}
@@ -185,10 +196,8 @@ class DagsterApi:
             raise DagsterError(f"Dagster does not answer on {self.url}: {error}") from error
         if body.get("errors"):
             raise DagsterError(f"Dagster refused: {body['errors'][0]['message']}")
-        answer: dict[str, Any] = next(iter(body["data"].values()))
-        if "message" in answer:
-            raise DagsterError(f"Dagster refused: {_first_line(answer['message'])}")
-        return answer
+        data: dict[str, Any] = body["data"]
+        return data
 
     def ensure_partition(self, definition: str, key: str) -> None:
         """Add a key to a dynamic partitions definition unless it is there."""

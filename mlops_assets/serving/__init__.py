@@ -1,0 +1,1 @@
+"""The state of serving: what it may become, and how a change takes effect."""

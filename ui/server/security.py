@@ -1,0 +1,172 @@
+"""Who asks, and whether a page of ours made them ask.
+
+Without users the console answers on loopback alone, to whoever has this machine. With users it
+asks for a name; what a person may do follows from their role. Changes need the token that ``/me``
+gives, which no other site can read, and come from a page of this host. A name in ``Host`` that is
+not this console's is refused: that is how a page elsewhere would reach a loopback port (DNS
+rebinding).
+"""
+
+from __future__ import annotations
+
+import getpass
+import hmac
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Final
+from urllib.parse import urlsplit
+
+from fastapi import HTTPException, Request, Response
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage
+from limits.strategies import FixedWindowRateLimiter
+
+from resources.console_users import ConsoleUsers, Role
+from ui.server.settings import Console
+
+COOKIE: Final = "mlops_console"
+CSRF_HEADER: Final = "x-csrf-token"
+SESSION_SECONDS: Final = 12 * 3600
+RECHECK_SECONDS: Final = 60.0
+RANKS: Final[dict[Role, int]] = {"viewer": 0, "operator": 1, "admin": 2}
+TRIES: Final = RateLimitItemPerMinute(10)
+LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+
+HEADERS: Final = {
+    "content-security-policy": (
+        "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; "
+        "style-src 'self'; script-src 'self'; connect-src 'self'; font-src 'self'; "
+        "object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(self), microphone=(), geolocation=()",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Who asks."""
+
+    name: str
+    role: Role
+    session: str
+
+
+@dataclass(slots=True)
+class _Session:
+    name: str
+    role: Role
+    ends: float
+    checked: float
+
+
+class Guard:
+    """Sessions of one console; they end with it."""
+
+    def __init__(self, console: Console, users: ConsoleUsers) -> None:
+        self._console, self._users = console, users
+        self._secret = secrets.token_bytes(32)
+        self._sessions: dict[str, _Session] = {}
+        self._tries = FixedWindowRateLimiter(MemoryStorage())
+        self.login_required = users.count() > 0
+
+    @property
+    def must_have_users(self) -> bool:
+        """Whether others can reach this console, and nobody is known who may."""
+        return not self._console.loopback and self._users.count() == 0
+
+    def csrf(self, person: Person) -> str:
+        """The token that changes of a person's session carry."""
+        return hmac.new(self._secret, person.session.encode(), sha256).hexdigest()
+
+    def person(self, request: Request) -> Person:
+        """Who asks.
+
+        Raises:
+            HTTPException: 401 without a session.
+        """
+        if not self.login_required:
+            return Person(_local_name(), "admin", "local")
+        token = request.cookies.get(COOKIE, "")
+        session, now = self._sessions.get(token), time.monotonic()
+        if session is None or session.ends < now:
+            self._sessions.pop(token, None)
+            raise HTTPException(401, "sign in first")
+        if now - session.checked > RECHECK_SECONDS:
+            user = self._users.find(session.name)
+            if user is None:
+                del self._sessions[token]
+                raise HTTPException(401, "sign in first")
+            session.role, session.checked = user.role, now
+        return Person(session.name, session.role, token)
+
+    def sign_in(self, request: Request, response: Response, name: str, password: str) -> Person:
+        """Begin a session.
+
+        Raises:
+            HTTPException: 401 for a wrong name or password, 429 after too many tries.
+        """
+        where = request.client.host if request.client else ""
+        if not self._tries.hit(TRIES, where) or not self._tries.hit(TRIES, f"name {name}"):
+            raise HTTPException(429, "too many tries; wait a minute", {"retry-after": "60"})
+        user = self._users.sign_in(name, password)
+        if user is None:
+            raise HTTPException(401, "the name or the password is wrong")
+        token, now = secrets.token_urlsafe(32), time.monotonic()
+        self._sessions = {key: each for key, each in self._sessions.items() if each.ends > now}
+        self._sessions[token] = _Session(user.name, user.role, now + SESSION_SECONDS, now)
+        response.set_cookie(COOKIE, token, max_age=SESSION_SECONDS, httponly=True,
+                            samesite="strict", secure=request.url.scheme == "https")
+        return Person(user.name, user.role, token)
+
+    def sign_out(self, request: Request, response: Response) -> None:
+        """End a session."""
+        self._sessions.pop(request.cookies.get(COOKIE, ""), None)
+        response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+
+    def check_origin(self, request: Request) -> None:
+        """That the request was made to this console, and by no other site's page.
+
+        Raises:
+            HTTPException: 403 for another site's page, 421 for another host.
+        """
+        host = _hostname(request.headers.get("host", ""))
+        if self._console.loopback and host not in LOOPBACK_NAMES:
+            raise HTTPException(421, f"`{host[:60]}` is not this console's name")
+        if request.headers.get("sec-fetch-site") in ("cross-site", "same-site") and (
+                request.method not in SAFE or request.url.path.startswith("/api/")):
+            raise HTTPException(403, "another site's page may not ask here")
+        origin = request.headers.get("origin")
+        if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+            raise HTTPException(403, "another site's page may not ask here")
+
+    def check_change(self, request: Request, person: Person, least: Role) -> None:
+        """That a person may make a change, and that their own page asked for it.
+
+        Raises:
+            HTTPException: 403.
+        """
+        if not hmac.compare_digest(request.headers.get(CSRF_HEADER, "").encode(),
+                                   self.csrf(person).encode()):
+            raise HTTPException(403, f"send the token of /api/v1/me as {CSRF_HEADER}")
+        if RANKS[person.role] < RANKS[least]:
+            raise HTTPException(403, f"this needs the role {least}; {person.name} is "
+                                     f"{person.role}")
+
+
+def _hostname(host: str) -> str:
+    return urlsplit(f"//{host}").hostname or ""
+
+
+def _local_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"

@@ -1,0 +1,120 @@
+"""What waits for a person: few things, each with what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+
+from ui.server import schemas
+from ui.server.views.predictions import queue
+from ui.server.views.rollout import newer, rollout
+from ui.server.world import World, moment
+
+ORDER = {"bad": 0, "warn": 1, "ask": 2, "ok": 3}
+
+
+def needs(world: World) -> list[schemas.Need]:
+    """All of them, the most pressing first."""
+    found = [*_sources(world), *_alerts(world), *_drift(world), *_rollout(world), *_runs(world),
+             *_checks(world), *_audit(world)]
+    return sorted(found, key=lambda need: ORDER[need.level])
+
+
+def _sources(world: World) -> Iterator[schemas.Need]:
+    for source in world.sources:
+        if source.configured and source.seen.problem:
+            yield schemas.Need(
+                id=f"source-{source.name}", level="bad", title=f"{source.name} does not answer",
+                detail=source.seen.problem, since=source.seen.at)
+
+
+def _alerts(world: World) -> Iterator[schemas.Need]:
+    for raw in world.alertmanager.value.alerts:
+        labels, notes = raw.get("labels", {}), raw.get("annotations", {})
+        name = labels.get("alertname", "Alert")
+        yield schemas.Need(
+            id=f"alert-{raw.get('fingerprint', name)}",
+            level="bad" if labels.get("severity") == "critical" else "warn",
+            title=notes.get("summary", name), detail=notes.get("description", ""),
+            since=datetime.fromisoformat(raw["startsAt"]) if raw.get("startsAt") else None,
+            link=schemas.Part(text="All alerts", href="/alerts"))
+
+
+def _drift(world: World) -> Iterator[schemas.Need]:
+    reports = world.store.value.reports
+    serving = world.ledger.value.state.slots.get("champion")
+    if not reports or serving is None:
+        return
+    latest = reports[-1]
+    body, decision = latest.body, latest.body["decision"]
+    if body["model_version"] != serving.model_version or body["verdict"] not in ("drifted",
+                                                                                 "watch"):
+        return
+    yield schemas.Need(
+        id=f"drift-{latest.version}", level="warn",
+        title="Production has drifted" if body["verdict"] == "drifted" else "Drift is suspected",
+        detail=f"{body['reason']}. {decision['reason']}.".replace("..", "."), since=latest.at,
+        link=schemas.Part(text="Look at the signals", href="/drift"))
+    waiting = queue(world)
+    if body["verdict"] == "drifted" and waiting.open and waiting.done < waiting.wanted:
+        yield schemas.Need(
+            id="labels", level="ask",
+            title=f"{waiting.wanted - waiting.done} images left to label",
+            detail=f"A retraining needs {waiting.wanted} labels; {waiting.done} are there.",
+            link=schemas.Part(text="Open the queue", href="/labels"))
+
+
+def _rollout(world: World) -> Iterator[schemas.Need]:
+    waiting, state = newer(world), rollout(world)
+    if waiting is None:
+        return
+    if state.step == "held":
+        yield schemas.Need(
+            id=f"held-{state.revision}", level="ask", title=f"{waiting.label} waits for you",
+            detail=f"{state.reason}. It gets no traffic until somebody says so.",
+            since=state.changed_at, link=schemas.Part(text="Open the rollout", href="/rollout"))
+    elif not state.automatic:
+        yield schemas.Need(
+            id=f"step-{state.revision}", level="ask",
+            title=f"{waiting.label} is at {state.step}",
+            detail="Rollouts are not automatic here: go a step up, hold or roll back.",
+            since=state.changed_at, link=schemas.Part(text="Open the rollout", href="/rollout"))
+
+
+def _runs(world: World) -> Iterator[schemas.Need]:
+    seen: set[str] = set()
+    for run in world.dagster.value.runs:
+        if run.job in seen:
+            continue
+        seen.add(run.job)
+        if run.status == "FAILURE":
+            where = world.console.addresses.dagster
+            yield schemas.Need(
+                id=f"run-{run.id}", level="warn", title=f"The latest run of {run.job} failed",
+                detail=run.tags.get("mlops/drift_reason", run.id[:8]), since=moment(run.ended),
+                link=schemas.Part(text="Run in Dagster", href=f"{where}/runs/{run.id}"))
+    for sensor in world.dagster.value.sensors:
+        if sensor.running and sensor.tick == "FAILURE":
+            yield schemas.Need(
+                id=f"sensor-{sensor.name}", level="warn",
+                title=f"{sensor.name} failed at its last tick", detail=sensor.detail,
+                since=moment(sensor.ticked), link=schemas.Part(text="Automation",
+                                                               href="/automation"))
+
+
+def _checks(world: World) -> Iterator[schemas.Need]:
+    for check in world.dagster.value.checks:
+        if check.blocking and check.status in ("FAILED", "EXECUTION_FAILED"):
+            where = world.console.addresses.dagster
+            yield schemas.Need(
+                id=f"check-{check.asset}-{check.name}", level="warn",
+                title=f"{check.asset}: {check.name} did not pass", detail=check.description,
+                link=schemas.Part(text="Asset in Dagster", href=f"{where}/assets/{check.asset}"))
+
+
+def _audit(world: World) -> Iterator[schemas.Need]:
+    if world.ledger.value.broken:
+        yield schemas.Need(
+            id="audit", level="bad", title="The audit log is not what was written",
+            detail=world.ledger.value.broken,
+            link=schemas.Part(text="Audit log", href="/audit"))
