@@ -2,6 +2,8 @@
 # Unpack a program of Debian's packages below FOLDER, without root and without installing it.
 # Usage: debian.sh FOLDER PROGRAM PACKAGE...
 # PROGRAM is its path in the packages; FOLDER/<name> starts it. Prints that path.
+# RETRIES=0 gives up at once without a network.
+# With RECURSE=no only what the packages themselves name comes along: enough for static programs.
 set -euo pipefail
 folder=${1:?usage: debian.sh FOLDER PROGRAM PACKAGE...} program=$2 name=$(basename "$2")
 shift 2
@@ -18,7 +20,7 @@ fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # The download runs as whoever calls this, also below a folder that apt's own user can not enter.
-options=(-o APT::Sandbox::User=)
+options=(-o APT::Sandbox::User= -o "Acquire::Retries=${RETRIES:-3}")
 cd_download() { (cd "$work" && apt-get "${options[@]}" download "$@" > /dev/null); }
 if ! cd_download "$@" 2> /dev/null; then
     # No package lists that we may read: private ones, for which no root is needed.
@@ -30,13 +32,21 @@ if ! cd_download "$@" 2> /dev/null; then
     cd_download "$@"
 fi
 # What it needs, less what the machine has.
+depth=(--recurse)
+if [ "${RECURSE:-yes}" = no ]; then depth=(); fi
 mapfile -t needed < <(
-    apt-cache "${options[@]}" depends --recurse --no-recommends --no-suggests --no-conflicts \
-        --no-breaks --no-replaces --no-enhances "$@" | grep '^[a-z0-9]' | sort -u
+    apt-cache "${options[@]}" depends "${depth[@]}" --no-recommends --no-suggests --no-conflicts \
+        --no-breaks --no-replaces --no-enhances "$@" |
+        sed -n 's/^ *|\?\(Pre\)\?\(Depends: \)\?\([a-z0-9][^ ]*\)$/\3/p' | sort -u
 )
+missing=()
 for package in "${needed[@]}"; do
-    dpkg -s "$package" > /dev/null 2>&1 || cd_download "$package" 2> /dev/null || true
+    dpkg -s "$package" > /dev/null 2>&1 || missing+=("$package")
 done
+# All at once; virtual packages can not be downloaded, and then it is one after the other.
+if [ ${#missing[@]} -gt 0 ] && ! cd_download "${missing[@]}" 2> /dev/null; then
+    for package in "${missing[@]}"; do cd_download "$package" 2> /dev/null || true; done
+fi
 mkdir -p "$folder"
 target=$(cd "$folder" && pwd)
 for archive in "$work"/*.deb; do dpkg -x "$archive" "$target"; done

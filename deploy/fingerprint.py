@@ -10,7 +10,7 @@ from typing import Final
 from mlops_assets.config import CONFIG_VARIABLE, PROJECT_ROOT
 from mlops_assets.provenance.hashing import sha256_file, sha256_json, source_sha256
 
-SOURCES: Final = ("mlops_assets", "resources", "sensors", "bentos", "deploy")
+SOURCES: Final = ("mlops_assets", "resources", "sensors", "bentos", "deploy", "ui/server")
 SETTING_PREFIXES: Final = ("MLOPS", "PLATFORM", "DAGSTER", "MLFLOW", "BENTOML")
 
 

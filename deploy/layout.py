@@ -63,6 +63,26 @@ class Layout:
         return self.home / SERVING_FILE
 
     @property
+    def monitoring(self) -> Path:
+        """What Prometheus and Alertmanager read."""
+        return self.run / "monitoring"
+
+    @property
+    def series(self) -> Path:
+        """What Prometheus measured."""
+        return self.home / "prometheus"
+
+    @property
+    def silences(self) -> Path:
+        """Alertmanager's silences, and what it has told."""
+        return self.home / "alertmanager"
+
+    @property
+    def alert_token(self) -> Path:
+        """By what the console knows Alertmanager; only this user reads it."""
+        return self.run / "alert-token"
+
+    @property
     def served(self) -> Path:
         """What the service process was started with."""
         return self.run / "served"

@@ -12,6 +12,8 @@ from typing import Final
 
 from deploy.fingerprint import fingerprint
 from deploy.layout import Layout
+from deploy.monitoring.binaries import find_binaries
+from deploy.monitoring.token import ensure_token
 from deploy.ports import Ports, choose_ports, recorded_ports
 from deploy.prepare_dagster import prepare_dagster
 from deploy.programs import (
@@ -21,6 +23,7 @@ from deploy.programs import (
     make_environment,
     make_programs,
     render_dagster,
+    render_monitors,
     render_supervisor,
     render_workspace,
 )
@@ -35,6 +38,9 @@ Log = Callable[[str], None]
 
 POLL_SECONDS: Final = 0.25
 LOG_LINES: Final = 12
+BESIDE: Final = frozenset({"console", "prometheus", "alertmanager"})
+NO_ALARMS: Final = (
+    "no Prometheus and Alertmanager on this machine, so no alarms; `make prometheus` fetches them")
 
 
 class StartError(PlatformError):
@@ -62,6 +68,7 @@ class Machine:
         self.layout = Layout(settings.home)
         self.supervisor = Supervisor(self.layout)
         self._definitions = definitions
+        self._binaries = find_binaries() if settings.platform.monitoring else None
 
     @property
     def ports(self) -> Ports:
@@ -77,7 +84,14 @@ class Machine:
 
     def programs(self, ports: Ports) -> tuple[Program, ...]:
         """The programs as they are configured now."""
-        return make_programs(self.settings, self.layout, ports, definitions=self._definitions)
+        return make_programs(
+            self.settings, self.layout, ports, definitions=self._definitions,
+            binaries=self._binaries)
+
+    def beside(self) -> tuple[str, ...]:
+        """The programs that look on: the platform's work needs none of them."""
+        names = (program.name for program in self.programs(self.ports))
+        return tuple(name for name in names if name in BESIDE)
 
     def up(self, log: Log, *, wait_for: tuple[str, ...] | None = None) -> bool:
         """Bring everything up and wait until it is ready; False when it was so already.
@@ -100,7 +114,11 @@ class Machine:
             elif strays := find_supervised(self.layout):
                 log(f"stopping {len(strays)} processes that an earlier run left behind")
                 self.supervisor.stop()
-            ports = choose_ports(self.settings.platform, recorded_ports(self.layout.ports))
+            if self.settings.platform.monitoring and self._binaries is None:
+                log(NO_ALARMS)
+            ports = choose_ports(
+                self.settings.platform, recorded_ports(self.layout.ports),
+                monitored=self._binaries is not None)
             self._configure(ports)
             try:
                 environment = make_environment(self.settings, self.layout, ports)
@@ -182,9 +200,11 @@ class Machine:
             self.layout.supervisor_conf: render_supervisor(self.layout, self.programs(ports)),
             self.layout.dagster / "dagster.yaml": render_dagster(self.layout),
             self.layout.workspace: render_workspace(self.settings, ports),
+            **render_monitors(self.settings, self.layout, ports),
         }
 
     def _configure(self, ports: Ports) -> None:
+        ensure_token(self.layout.alert_token)
         files = self._files(ports) | {self.layout.run / "fingerprint": self._fingerprint(ports)}
         for path, text in files.items():
             write_bytes(path, text.encode())
@@ -192,7 +212,9 @@ class Machine:
 
     def _fingerprint(self, ports: Ports) -> str:
         environment = make_environment(self.settings, self.layout, ports)
-        return fingerprint(list(self._files(ports).values()), environment)
+        # Where they came or went, the platform is to be started with or without them.
+        monitored = "alarms" if self._binaries else "no alarms"
+        return fingerprint([monitored, *self._files(ports).values()], environment)
 
     def _started_with(self) -> str:
         path = self.layout.run / "fingerprint"

@@ -7,10 +7,14 @@ import socket
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
 from mlops_assets.config import PlatformSettings
 from mlops_assets.contracts.errors import PlatformError
 from resources.durable import write_bytes
+
+PROGRAMS: Final = ("dagster", "code", "mlflow", "service", "console")
+MONITORS: Final = ("prometheus", "alertmanager")
 
 
 class PortBusy(PlatformError):
@@ -19,12 +23,15 @@ class PortBusy(PlatformError):
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """One port a program."""
+    """One port a program; 0 for one that is not there."""
 
     dagster: int
     code: int
     mlflow: int
     service: int
+    console: int = 0
+    prometheus: int = 0
+    alertmanager: int = 0
 
     def save(self, path: Path) -> None:
         """Record the ports for the commands that follow."""
@@ -55,15 +62,19 @@ def _bind(host: str, port: int) -> socket.socket:
     return probe
 
 
-def choose_ports(settings: PlatformSettings, before: Ports | None = None) -> Ports:
+def choose_ports(
+    settings: PlatformSettings, before: Ports | None = None, *, monitored: bool = False
+) -> Ports:
     """The configured ports, each checked to be free; 0 becomes that of ``before`` or a free one.
+
+    Unless ``monitored``, none for Prometheus and Alertmanager.
 
     Raises:
         PortBusy: the first port that is in use.
     """
     chosen: dict[str, int] = {}
     with ExitStack() as held:
-        for name in ("dagster", "code", "mlflow", "service"):
+        for name in (*PROGRAMS, *(MONITORS if monitored else ())):
             wanted: int = getattr(settings, f"{name}_port")
             candidates = [wanted] if wanted else [getattr(before, name, 0), 0]
             for port in candidates:

@@ -13,12 +13,16 @@ from typing import Any, Final
 import yaml
 
 from deploy.layout import Layout
+from deploy.monitoring.binaries import Binaries
+from deploy.monitoring.clock import Clock
+from deploy.monitoring.render import Targets, render_monitoring
 from deploy.ports import Ports
 from mlops_assets.config import PROJECT_ROOT, Settings
 
 CODE_LOCATION: Final = "mlops_assets"
 DEFINITIONS: Final = "mlops_assets.definitions"
 SERVICE: Final = "service"
+CONSOLE: Final = "console"
 HOME_MARK: Final = "MLOPS_SUPERVISED_HOME"
 MAX_RUN_SECONDS: Final = 12 * 3600
 LOG_BYTES: Final = 10 << 20
@@ -35,9 +39,13 @@ class Program:
 
 
 def make_programs(
-    settings: Settings, layout: Layout, ports: Ports, *, definitions: str = DEFINITIONS
+    settings: Settings, layout: Layout, ports: Ports, *, definitions: str = DEFINITIONS,
+    binaries: Binaries | None = None,
 ) -> tuple[Program, ...]:
-    """Every program, in the order of their start; the service comes when a model is released."""
+    """Every program, in the order of their start; the service comes when a model is released.
+
+    Prometheus and Alertmanager are among them where they have ports and ``binaries``.
+    """
     python, scripts = sys.executable, Path(sys.executable).parent
     host = settings.platform.host
     web = f"http://{host}:{ports.dagster}"
@@ -62,7 +70,56 @@ def make_programs(
         Program(SERVICE, (
             python, "-m", "deploy.serve", "--host", host, "--port", str(ports.service),
         ), f"http://{host}:{ports.service}"),
+        Program(CONSOLE, (
+            python, "-m", "ui.server", "--host", host, "--port", str(ports.console),
+        ), f"http://{host}:{ports.console}"),
+        *_monitors(layout, host, ports, binaries),
     )
+
+
+def _monitors(
+    layout: Layout, host: str, ports: Ports, binaries: Binaries | None
+) -> tuple[Program, ...]:
+    if binaries is None or not ports.prometheus:
+        return ()
+    told, reckoned = f"{host}:{ports.alertmanager}", f"{host}:{ports.prometheus}"
+    return (
+        Program("alertmanager", binaries.alertmanager_command(
+            config=layout.monitoring / "alertmanager.yml", data=layout.silences, listen=told,
+        ), f"http://{told}"),
+        Program("prometheus", binaries.prometheus_command(
+            config=layout.monitoring / "prometheus.yml", data=layout.series, listen=reckoned,
+        ), f"http://{reckoned}"),
+    )
+
+
+def make_clock(settings: Settings) -> Clock:
+    """How fast the alarms run."""
+    return Clock(
+        scale=settings.platform.alarm_scale, scrape_seconds=settings.platform.scrape_seconds)
+
+
+def render_monitors(settings: Settings, layout: Layout, ports: Ports) -> dict[Path, str]:
+    """Where the files of Prometheus and Alertmanager go, and what they hold; none without ports.
+
+    Raises:
+        ReceiversError: the file of further receivers can not be used.
+    """
+    if not ports.prometheus:
+        return {}
+    platform = settings.platform
+    targets = Targets(
+        service=f"{platform.host}:{ports.service}",
+        console=f"{platform.host}:{ports.console}",
+        prometheus=f"{platform.host}:{ports.prometheus}",
+        alertmanager=f"{platform.host}:{ports.alertmanager}",
+        node=platform.node_exporter,
+    )
+    receivers = PROJECT_ROOT / platform.receivers if platform.receivers else None
+    files = render_monitoring(
+        settings, targets, clock=make_clock(settings), token=layout.alert_token,
+        receivers=receivers)
+    return {layout.monitoring / name: text for name, text in files.items()}
 
 
 def make_environment(
@@ -71,6 +128,7 @@ def make_environment(
     """Variables of every program: the caller's, less those of ``make``, and the platform's own."""
     kept = {key: value for key, value in inherited.items() if not key.startswith(MAKE_VARIABLES)}
     scripts = str(Path(sys.executable).parent)
+    host = settings.platform.host
     return {
         **kept,
         "PATH": f"{scripts}{os.pathsep}{kept.get('PATH', os.defpath)}",
@@ -78,7 +136,13 @@ def make_environment(
         "PLATFORM_HOME": str(layout.home),
         HOME_MARK: str(layout.home),
         "MLOPS_PROFILE": settings.profile,
-        "MLFLOW_TRACKING_URI": f"http://{settings.platform.host}:{ports.mlflow}",
+        "MLFLOW_TRACKING_URI": f"http://{host}:{ports.mlflow}",
+        "MLOPS_CONSOLE_DAGSTER_URL": f"http://{host}:{ports.dagster}",
+        "MLOPS_CONSOLE_SERVICE_URL": f"http://{host}:{ports.service}",
+        **({} if not ports.prometheus else {
+            "MLOPS_CONSOLE_PROMETHEUS_URL": f"http://{host}:{ports.prometheus}",
+            "MLOPS_CONSOLE_ALERTMANAGER_URL": f"http://{host}:{ports.alertmanager}",
+        }),
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
         "BENTOML_HOME": str(layout.bentoml),
         "BENTOML_DO_NOT_TRACK": "True",

@@ -115,4 +115,7 @@ def make_probes(host: str, ports: Ports) -> dict[str, Probe]:
         "webserver": lambda: _loads_code(host, ports.dagster),
         "daemon": lambda: _daemons_run(host, ports.dagster),
         "service": lambda: _answers(host, ports.service, "/readyz"),
+        "console": lambda: _answers(host, ports.console, "/readyz"),
+        "prometheus": lambda: _answers(host, ports.prometheus, "/-/ready"),
+        "alertmanager": lambda: _answers(host, ports.alertmanager, "/-/ready"),
     }

@@ -27,7 +27,7 @@ MANIFEST: Final = "snapshot.json"
 FORMAT: Final = 1
 CONTENT: Final = "home"
 # Made anew where a platform starts, or of use to running programs alone.
-LEFT_OUT: Final = frozenset({"run", "logs", "work", "metrics"})
+LEFT_OUT: Final = frozenset({"run", "logs", "work", "metrics", "prometheus", "alertmanager"})
 SCRATCH: Final = frozenset({".tmp", "tmp", "__pycache__"})
 SQLITE: Final = b"SQLite format 3\x00"
 GROWING: Final = ".jsonl"

@@ -133,7 +133,7 @@ def _result(demo: Demo, graph: RunReport, traffic: Traffic, monitor: RunReport) 
             "experiment": _experiment(f"http://{host}:{ports.mlflow}", settings.release.experiment),
             "service": f"http://{host}:{ports.service}",
             "console": f"http://{host}:{ports.console}",
-            **({"alarms": f"http://{host}:{ports.prometheus}/alerts"} if ports.prometheus else {}),
+            **({"alarms": f"http://{host}:{ports.prometheus}"} if ports.prometheus else {}),
             "journal": str(layout.journal),
         },
     }

@@ -45,7 +45,7 @@ def platform(
     """A platform over some of the digits; the address of its Dagster UI."""
     set_digits(monkeypatch, write_digits(tmp_path / "images", per_class=60),
                TRAINING__EPOCHS="8", GATE__MIN_ACCURACY="0.2")
-    for name in ("DAGSTER", "CODE", "MLFLOW", "SERVICE"):
+    for name in ("DAGSTER", "CODE", "MLFLOW", "SERVICE", "CONSOLE", "PROMETHEUS", "ALERTMANAGER"):
         monkeypatch.setenv(f"MLOPS__PLATFORM__{name}_PORT", "0")
     monkeypatch.setenv("MLOPS_PROFILE", "demo")
     done = run_mlops("up")

@@ -29,10 +29,12 @@ from tests.commands import run_mlops as mlops
 pytestmark = pytest.mark.slow
 
 NO_PORTS = {
-    f"MLOPS__PLATFORM__{name}_PORT": "0" for name in ("DAGSTER", "CODE", "MLFLOW", "SERVICE")
+    f"MLOPS__PLATFORM__{name}_PORT": "0"
+    for name in ("DAGSTER", "CODE", "MLFLOW", "SERVICE", "CONSOLE", "PROMETHEUS", "ALERTMANAGER")
 }
 FREE = PlatformSettings(
-    dagster_port=0, code_port=0, mlflow_port=0, service_port=0, start_seconds=300
+    dagster_port=0, code_port=0, mlflow_port=0, service_port=0, console_port=0,
+    prometheus_port=0, alertmanager_port=0, start_seconds=300,
 )
 
 
@@ -68,7 +70,7 @@ def test_up_status_down(home: Path) -> None:
     assert up["started"] is True
     programs = {each["name"]: each for each in up["programs"]}
     assert [name for name in programs if programs[name]["ready"]] == [
-        "code", "mlflow", "webserver", "daemon"
+        "code", "mlflow", "webserver", "daemon", "console", "alertmanager", "prometheus"
     ]
     assert programs["service"]["detail"] == "no model is released yet"
 

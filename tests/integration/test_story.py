@@ -17,8 +17,8 @@ import pytest
 from deploy.layout import Layout
 from deploy.ports import recorded_ports
 from deploy.supervisor import Supervisor
-from resources.dagster_api import DagsterApi
 from mlops_assets.contracts.prediction import PredictionRecord
+from resources.dagster_api import DagsterApi
 from resources.journal import hours, journal_folder, read_hour
 from resources.metrics import FOLDER, FRESHNESS_FILE
 from resources.platform_db import PlatformDatabase

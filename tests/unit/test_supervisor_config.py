@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import socket
 from configparser import RawConfigParser
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import yaml
 
 from deploy.fingerprint import fingerprint
 from deploy.layout import SOCKET_BYTES, Layout, LayoutError
+from deploy.monitoring.binaries import Binaries
 from deploy.ports import PortBusy, Ports, choose_ports, recorded_ports
 from deploy.prepare_dagster import count_lost_runs
 from deploy.programs import (
@@ -20,6 +22,7 @@ from deploy.programs import (
     make_environment,
     make_programs,
     render_dagster,
+    render_monitors,
     render_supervisor,
     render_workspace,
 )
@@ -28,8 +31,13 @@ from mlops_assets.config import PlatformSettings, Settings
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.rollout import RolloutState, SlotAssignment
 
-PORTS = Ports(dagster=3000, code=3001, mlflow=5000, service=8000)
-FREE = PlatformSettings(dagster_port=0, code_port=0, mlflow_port=0, service_port=0)
+PORTS = Ports(dagster=3000, code=3001, mlflow=5000, service=8000, console=8080,
+              prometheus=9090, alertmanager=9093)
+FREE = PlatformSettings(
+    dagster_port=0, code_port=0, mlflow_port=0, service_port=0, console_port=0,
+    prometheus_port=0, alertmanager_port=0,
+)
+BINARIES = Binaries(Path("/opt/a b/prometheus"), Path("/opt/alertmanager"))
 
 
 @pytest.fixture
@@ -49,10 +57,11 @@ def parsed(layout: Layout, programs: tuple[Program, ...]) -> RawConfigParser:
 
 
 def test_every_program_stops_with_its_whole_group(settings: Settings, layout: Layout) -> None:
-    programs = make_programs(settings, layout, PORTS)
+    programs = make_programs(settings, layout, PORTS, binaries=BINARIES)
     conf = parsed(layout, programs)
     assert [program.name for program in programs] == [
-        "code", "mlflow", "webserver", "daemon", "service"
+        "code", "mlflow", "webserver", "daemon", "service", "console", "alertmanager",
+        "prometheus",
     ]
     for program in programs:
         section = conf[f"program:{program.name}"]
@@ -64,7 +73,7 @@ def test_every_program_stops_with_its_whole_group(settings: Settings, layout: La
 
 def test_commands_survive_quoting(settings: Settings) -> None:
     layout = Layout(Path("/srv/my home/100%"))
-    programs = make_programs(settings, layout, PORTS)
+    programs = make_programs(settings, layout, PORTS, binaries=BINARIES)
     conf = parsed(layout, programs)
     for program in programs:
         line = conf[f"program:{program.name}"]["command"].replace("%%", "%")
@@ -81,7 +90,7 @@ def test_supervisor_itself_accepts_the_configuration(
     conf.write_text(render_supervisor(layout, make_programs(settings, layout, PORTS)))
     options = ServerOptions()
     options.realize(args=["-c", str(conf)], doc="")
-    assert len(options.process_group_configs) == 5
+    assert len(options.process_group_configs) == 6
 
 
 def test_webserver_and_daemon_share_the_code_server(settings: Settings, layout: Layout) -> None:
@@ -117,9 +126,37 @@ def test_environment_of_the_programs(settings: Settings, layout: Layout) -> None
     assert environment["MLOPS_PROFILE"] == "demo"
     assert environment["MLFLOW_TRACKING_URI"] == "http://127.0.0.1:5000"
     assert environment["MLFLOW_SERVER_ENABLE_JOB_EXECUTION"] == "false"
+    assert environment["MLOPS_CONSOLE_DAGSTER_URL"] == "http://127.0.0.1:3000"
+    assert environment["MLOPS_CONSOLE_SERVICE_URL"] == "http://127.0.0.1:8000"
+    assert environment["MLOPS_CONSOLE_PROMETHEUS_URL"] == "http://127.0.0.1:9090"
+    assert environment["MLOPS_CONSOLE_ALERTMANAGER_URL"] == "http://127.0.0.1:9093"
     assert environment["HOME"] == "/home/me"
     assert environment["PATH"].endswith(":/usr/bin")
     assert not any(key.startswith("MAKE") for key in environment)
+
+
+def test_without_prometheus_nothing_speaks_of_it(settings: Settings, layout: Layout) -> None:
+    bare = choose_ports(FREE)
+    assert bare.prometheus == bare.alertmanager == 0
+    assert len(make_programs(settings, layout, bare, binaries=BINARIES)) == 6
+    assert len(make_programs(settings, layout, PORTS, binaries=None)) == 6
+    assert render_monitors(settings, layout, bare) == {}
+    environment = make_environment(settings, layout, bare, {})
+    assert not {each for each in environment if "PROMETHEUS" in each or "ALERTMANAGER" in each}
+
+
+def test_port_of_a_program_that_does_not_run_may_be_busy() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy:
+        settings = FREE.model_copy(update={"prometheus_port": busy.getsockname()[1]})
+        choose_ports(settings)
+        with pytest.raises(PortBusy, match="meant for prometheus"):
+            choose_ports(settings, monitored=True)
+
+
+def test_older_record_of_ports_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "ports.json"
+    path.write_text('{"dagster": 1, "code": 2, "mlflow": 3, "service": 4}')
+    assert recorded_ports(path) == Ports(1, 2, 3, 4)
 
 
 def test_busy_port_is_named_with_the_setting_that_moves_it() -> None:
@@ -137,11 +174,11 @@ def test_busy_port_is_named_with_the_setting_that_moves_it() -> None:
 
 def test_free_ports_differ_and_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "ports.json"
-    ports = choose_ports(FREE)
-    assert len({ports.dagster, ports.code, ports.mlflow, ports.service}) == 4
+    ports = choose_ports(FREE, monitored=True)
+    assert len(set(asdict(ports).values())) == 7
     ports.save(path)
     assert recorded_ports(path) == ports
-    assert choose_ports(FREE, ports) == ports
+    assert choose_ports(FREE, ports, monitored=True) == ports
 
 
 def test_free_port_that_was_taken_meanwhile_is_replaced() -> None:
