@@ -1,0 +1,1 @@
+import{a as e,n as t}from"./jsx-runtime-Wy9s6hX0.js";var n=e(t(),1);function r(){let e=(0,n.useRef)(null),[t,r]=(0,n.useState)(0);return(0,n.useLayoutEffect)(()=>{let t=e.current;if(!t)return;r(t.clientWidth);let n=new ResizeObserver(()=>r(t.clientWidth));return n.observe(t),()=>n.disconnect()},[]),[e,t]}export{r as t};

@@ -1,0 +1,3 @@
+import type { Traffic } from "../api/types";
+
+export type TrafficPoint = Traffic["points"][number];

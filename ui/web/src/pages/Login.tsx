@@ -1,0 +1,69 @@
+import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useRouter, useSearch } from "@tanstack/react-router";
+import { type FormEvent, useEffect, useState } from "react";
+import { post, setCsrf } from "../api/client";
+import { meQuery } from "../api/queries";
+import type { Me } from "../api/types";
+import { Mark } from "../app/icons";
+import { Failure } from "../ui/States";
+import "./login.css";
+
+export default function Login() {
+  const client = useQueryClient();
+  const router = useRouter();
+  const { next } = useSearch({ from: "/login" });
+  const [name, setName] = useState("");
+  const [password, setPassword] = useState("");
+  useEffect(() => {
+    document.title = "Sign in, console";
+  }, []);
+  const enter = useMutation({
+    mutationFn: () => post<Me>("/login", { name, password }),
+    onSuccess: (me) => {
+      setCsrf(me.csrf);
+      client.clear();
+      client.setQueryData(meQuery.queryKey, me);
+      router.history.replace(next ?? "/");
+    },
+  });
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    enter.mutate();
+  };
+  return (
+    <main className="login">
+      <form onSubmit={submit}>
+        <Mark size={34} />
+        <h1>Sign in to the console</h1>
+        <label className="field">
+          <span>Name</span>
+          <input
+            className="in"
+            autoComplete="username"
+            required
+            value={name}
+            onChange={(event) => setName(event.target.value)}
+          />
+        </label>
+        <label className="field">
+          <span>Password</span>
+          <input
+            className="in"
+            type="password"
+            autoComplete="current-password"
+            required
+            value={password}
+            onChange={(event) => setPassword(event.target.value)}
+          />
+        </label>
+        {enter.error ? <Failure error={enter.error} what="" /> : null}
+        <button className="btn pri" type="submit" disabled={enter.isPending}>
+          {enter.isPending ? "Signing in…" : "Sign in"}
+        </button>
+        <p className="note">
+          Names and passwords are set where the console's server is configured.
+        </p>
+      </form>
+    </main>
+  );
+}
