@@ -14,8 +14,8 @@ DEV := $(VENV)/.installed-dev
 PACKAGES := mlops_assets resources sensors bentos deploy ui
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(VENV)/chromium:$(CURDIR)/$(VENV)/prometheus:$(PATH)
 
-.PHONY: help setup demo story up down status data test lint type fmt bench bench-serve bench-train bench-data bench-orchestration \
-	bench-overload bench-receipts bench-profile bench-scoring bench-backends bench-gate bench-drift soak drills lock chromium prometheus dashboards clean
+.PHONY: help setup console demo story up down status data test lint type fmt bench bench-serve bench-train bench-data bench-orchestration \
+	bench-console bench-overload bench-receipts bench-profile bench-scoring bench-backends bench-gate bench-drift soak drills lock chromium prometheus dashboards clean
 
 help: ## List the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-19s %s\n", $$1, $$2}'
@@ -42,6 +42,15 @@ $(DEV): requirements-dev.lock pyproject.toml | $(VENV)/bin/python
 	touch $(STAMP) $@
 
 setup: $(DEV) ## Create .venv with the locked packages
+
+console: $(DEV) ## Check and build the console's pages; takes Node from a package where there is none
+	$(BIN)/python -m ui.bundle openapi
+	deploy/node.sh ui/web npm ci --no-audit --no-fund
+	deploy/node.sh ui/web npm run types
+	deploy/node.sh ui/web npm run check
+	deploy/node.sh ui/web npm run build
+	deploy/node.sh ui/web npm run budget
+	$(BIN)/python -m ui.bundle
 
 story: $(STAMP) ## On a running demo: drift, repair by the platform alone, then a bad model
 	@MLOPS_PROFILE=demo $(BIN)/mlops story
@@ -77,7 +86,7 @@ type: $(DEV) ## Static types
 fmt: $(DEV) ## Mend what the linter can mend
 	$(BIN)/ruff check --fix
 
-bench: bench-serve bench-overload bench-receipts bench-train bench-data bench-scoring bench-orchestration bench-backends bench-gate bench-drift ## Every benchmark
+bench: bench-serve bench-overload bench-console bench-receipts bench-train bench-data bench-scoring bench-orchestration bench-backends bench-gate bench-drift ## Every benchmark
 
 bench-serve: $(DEV) ## The service against its peers, which install in environments of their own
 	$(BIN)/python -m benchmarks.serving
@@ -88,6 +97,9 @@ bench-overload: $(DEV) ## What four times the capacity does to the answers that 
 bench-receipts: $(DEV) ## What receipts and deterministic answers cost
 	$(BIN)/python -m benchmarks.receipts
 	$(BIN)/python -m benchmarks.determinism
+
+bench-console: $(DEV) chromium ## How soon the console's pages stand still
+	$(BIN)/python -m benchmarks.console
 
 bench-profile: $(DEV) ## Where the service's CPU time goes; needs Linux's perf
 	$(BIN)/python -m benchmarks.serving.profile

@@ -240,7 +240,7 @@ class PlatformDatabase:
                         "match the chain of hashes; restore the database from a backup"
                     )
                 previous = row.sha256
-                entries.append(AuditEntry(row.id, row.at.isoformat(), row.actor, row.action,
+                entries.append(AuditEntry(row.id, in_utc(row.at).isoformat(), row.actor, row.action,
                                           row.reason, row.details, row.sha256))
         with Session(self.engine) as session:
             after = _head(session)

@@ -14,8 +14,8 @@ from mlops_assets.config import RolloutSettings
 from mlops_assets.contracts.prediction import FailureRecord, PredictionRecord
 from mlops_assets.contracts.rollout import RolloutState, Step
 from mlops_assets.monitoring.rollouts import Look, facts, follow, look
-from mlops_assets.serving.states import advance, arrive
 from mlops_assets.serving.effect import change
+from mlops_assets.serving.states import advance, arrive
 from resources.journal import hours, journal_folder, read_failures, read_hour
 from resources.mlflow import Tracking
 from resources.platform_db import AuditEntry, PlatformDatabase

@@ -29,11 +29,11 @@ from mlops_assets.contracts.rollout import RolloutState
 from mlops_assets.models.registration import REGISTRATION_FILE
 from mlops_assets.provenance.hashing import canonical_json, sha256_bytes
 from mlops_assets.raw.build import build_snapshot, describe_source
-from mlops_assets.releases.bento import list_files
 from mlops_assets.releases.build import BENTO_FILE
 from mlops_assets.serving.states import publish_state, release
 from mlops_assets.validated.build import build_validated
 from mlops_assets.validated.dataset import build_dataset
+from resources.bentos import list_files
 from resources.dvc import DvcRepository
 from resources.journal import JournalWriter
 from resources.platform_db import PlatformDatabase

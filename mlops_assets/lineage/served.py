@@ -14,6 +14,7 @@ from mlops_assets.lineage.checks import RESTORE, Checked
 from mlops_assets.lineage.graph import Artifact, Graph
 from mlops_assets.lineage.subject import bento_place
 from mlops_assets.provenance.integrity import Damage
+from resources.bentos import list_files
 from resources.store import DamagedArtifact
 
 LOOKS: Final = 3
@@ -52,8 +53,6 @@ def _listing(graph: Graph, bento: Artifact) -> tuple[str, dict[str, str]]:
 
 def check_bento(home: Path, graph: Graph, bento: Artifact) -> Checked:
     """A bento's files against the listing of its artifact."""
-    from mlops_assets.releases.bento import list_files
-
     tag, files = _listing(graph, bento)
     place = bento_place(home, tag)
     if not tag or not place.is_dir():

@@ -29,6 +29,7 @@ from mlops_assets.contracts.model_card import (
 from mlops_assets.contracts.neighbours import NEIGHBOURS_FILE
 from mlops_assets.provenance.hashing import canonical_json, sha256_file
 from mlops_assets.releases.requirements import serving_requirements
+from resources.bentos import list_files
 from resources.durable import sync_tree, write_bytes
 
 SERVICE: Final = "bentos.service:Classifier"
@@ -50,7 +51,6 @@ MODEL_FILES: Final = (REFERENCE_FILE, GOLDEN_FILE)
 # What a bento runs where nothing was compared: the exact program.
 EXACT: Final = Pick(
     backend="onnxruntime", engine="onnxruntime", precision="fp32", program=PROGRAM_FILE)
-VOLATILE: Final = frozenset({"bento.yaml"})
 PYTHON: Final = f"{sys.version_info.major}.{sys.version_info.minor}"
 VERSION_LENGTH: Final = 16
 BUILD_SECONDS: Final = 300
@@ -112,19 +112,6 @@ def build_bento(
             built.rename(place)
         write_bytes(place.parent / "latest", version.encode())
     return BuiltBento(tag=tag, path=place, files=files)
-
-
-def list_files(bento: Path) -> dict[str, str]:
-    """Relative POSIX path to hex SHA-256 of a bento's files, sorted.
-
-    Without ``VOLATILE`` and without the bytecode that serving leaves in ``__pycache__``.
-    """
-    paths = {path.relative_to(bento).as_posix(): path for path in bento.rglob("*")}
-    return {
-        name: sha256_file(path)
-        for name, path in sorted(paths.items())
-        if path.is_file() and name not in VOLATILE and path.parent.name != "__pycache__"
-    }
 
 
 def read_container_file(bento_path: Path) -> str:

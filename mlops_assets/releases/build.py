@@ -10,7 +10,8 @@ from mlops_assets.contracts.files import BENTO_FILE, BENTOML_FOLDER, bento_folde
 from mlops_assets.contracts.model_card import read_card
 from mlops_assets.contracts.rollout import RolloutState
 from mlops_assets.provenance.hashing import canonical_json
-from mlops_assets.releases.bento import build_bento, list_files, read_container_file
+from mlops_assets.releases.bento import build_bento, read_container_file
+from resources.bentos import list_files
 from resources.steps import Workspace
 
 STATE_FILE = "rollout.json"

@@ -18,8 +18,8 @@ from mlops_assets.contracts.prediction import FeedbackRecord, PredictionRecord
 from mlops_assets.contracts.rollout import RolloutState
 from mlops_assets.provenance.hashing import sha256_file
 from mlops_assets.provenance.record import InputRef
-from mlops_assets.serving.states import arrive, roll_back
 from mlops_assets.serving.effect import change
+from mlops_assets.serving.states import arrive, roll_back
 from resources.dvc import DvcRepository
 from resources.journal import KEY_FORMAT, JournalWriter
 from tests.graph import BATCH_GROUPS, Graph, explain, set_digits

@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import pytest
 
-from resources.dagster_api import DagsterApi, DagsterError, to_event
 from mlops_assets.cli.runs import RunFollower, RunReport
-from resources.service_api import ServiceApi, ServiceError
 from mlops_assets.cli.traffic import Traffic, sample_images, send_labels, send_traffic
 from mlops_assets.provenance.record import InputRef
+from resources.dagster_api import DagsterApi, DagsterError, to_event
+from resources.service_api import ServiceApi, ServiceError
 from resources.store import ArtifactStore, MissingArtifact
 from tests.stand_in_service import Service, running_service
 

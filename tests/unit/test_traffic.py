@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 from mlops_assets.cli import main
 from mlops_assets.cli.generator import Generator
-from resources.service_api import ServiceApi
 from mlops_assets.cli.shifts import SHIFTS, UnknownShift, shift
 from mlops_assets.cli.traffic import LabelledImage
+from resources.service_api import ServiceApi
 from tests.stand_in_service import Service, running_service
 
 

@@ -68,8 +68,7 @@ def create_app(console: Console) -> FastAPI:
     app.state.world, app.state.guard, app.state.replays = world, guard, Replays()
     app.state.notices = alerting.Notices(console.home)
     app.state.service = ServiceApi(console.addresses.service or "http://127.0.0.1:1")
-    for part in (people, looking, changing, trying, alerting):
-        app.include_router(part.router, prefix=API)
+    include_routes(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
     _guard_everything(app, guard)
     _explain_errors(app)
@@ -90,6 +89,12 @@ def create_app(console: Console) -> FastAPI:
 
     _serve_pages(app)
     return app
+
+
+def include_routes(app: FastAPI) -> None:
+    """Everything below ``/api/v1`` but the stream."""
+    for part in (people, looking, changing, trying, alerting):
+        app.include_router(part.router, prefix=API)
 
 
 def _guard_everything(app: FastAPI, guard: Guard) -> None:

@@ -78,7 +78,7 @@ class LoopCollector(Collector):
     def _assets(self) -> Iterator[Metric]:
         seen = self._world.dagster.value
         yield _gauge("mlops_asset_fresh", "Whether an asset is as fresh as its policy asks",
-                     "asset", {each.name: float(each.freshness == "HEALTHY")
+                     "asset", {each.name: float(each.freshness in ("HEALTHY", "WARNING"))
                                for each in seen.assets.values()
                                if each.freshness in ("HEALTHY", "WARNING", "UNHEALTHY",
                                                      "DEGRADED")})

@@ -154,7 +154,7 @@ class Journal:
         elif kind == "feedback":
             self.truths[record["prediction_id"]] = record["label"]
             self.labelled += 1
-        elif kind == "failure":
+        elif kind == "failure" and record["slot"] != "shadow":
             at = datetime.fromisoformat(record["at"]).timestamp()
             self._bucket(int(at), record["model_version"]).failures += record.get("count", 1)
 

@@ -143,10 +143,8 @@ class StoreReader:
 
 def history(graph: Graph, trained: Artifact | None) -> list[dict[str, Any]]:
     """The epochs of a training."""
-    if trained is None:
-        return []
-    found = json.loads((graph.folder(trained) / HISTORY_FILE).read_bytes())
-    return list(found)
+    path = None if trained is None else graph.folder(trained) / HISTORY_FILE
+    return [] if path is None or not path.is_file() else list(json.loads(path.read_bytes()))
 
 
 def confusion(graph: Graph, trained: Artifact | None) -> list[list[int]]:

@@ -10,8 +10,7 @@ from ui.server.sources.store import Report
 from ui.server.world import World
 
 SHOWN: Final = 8
-MEASURE: Final = ("Kolmogorov-Smirnov distance from the reference; the limit is what chance "
-                  "passes in 1 % of looks")
+MEASURE: Final = "distance from the reference (KS); chance passes the limit in 1 % of looks"
 
 
 def drift(world: World) -> schemas.Drift:

@@ -15,6 +15,10 @@ from ui.server.world import World
 
 SHOWN_AUDIT = 6
 SHOWN_PAIRS = 5
+NAMES = {"retrain": "A retraining", "rebuild": "A retraining", "ingest": "A new batch",
+         "materialize_all": "The whole graph"}
+NUMBERS = ("Nothing needs", "One thing needs", "Two things need", "Three things need",
+           "Four things need", "Five things need", "Six things need", "Seven things need")
 
 
 def loop(world: World, span: schemas.Range) -> schemas.Loop:
@@ -71,21 +75,19 @@ def _drift_part(world: World) -> list[schemas.Part]:
 
 
 def _training_part(world: World) -> list[schemas.Part]:
-    if run := latest_run(world, GOING):
-        return [schemas.Part(text=" "), schemas.Part(text=f"{run.job} runs", href="/automation"),
-                schemas.Part(text=" now.")]
-    if run := latest_run(world, WAITING):
-        return [schemas.Part(text=" "), schemas.Part(text=f"{run.job} waits", href="/automation"),
-                schemas.Part(text=" for its turn.")]
+    for states, end in ((GOING, " runs now."), (WAITING, " waits for its turn.")):
+        if run := latest_run(world, states):
+            return [schemas.Part(text=" "),
+                    schemas.Part(text=NAMES.get(run.job, run.job), href="/automation"),
+                    schemas.Part(text=end)]
     return []
 
 
 def _subline(asking: list[schemas.Need]) -> str:
-    numbers = ("Nothing needs", "One thing needs", "Two things need", "Three things need")
     count = len(asking)
     if not count:
         return "Nothing needs you. Everything is inside its limits."
-    words = numbers[count] if count < len(numbers) else f"{count} things need"
+    words = NUMBERS[count] if count < len(NUMBERS) else f"{count} things need"
     return f"{words} you."
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 
 from ui.server import schemas
@@ -11,11 +11,16 @@ from ui.server.views.rollout import newer, rollout
 from ui.server.world import World, moment
 
 ORDER = {"bad": 0, "warn": 1, "ask": 2, "ok": 3}
+# Alerts on what the console sees itself, and says with more of the cause.
+SEEN_HERE = frozenset({"RunFailed", "CheckFailed", "ConsoleSourceDown"})
+OF_DRIFT = frozenset({"DriftDetected", "PerformanceDrop"})
 
 
 def needs(world: World) -> list[schemas.Need]:
     """All of them, the most pressing first."""
-    found = [*_sources(world), *_alerts(world), *_drift(world), *_rollout(world), *_runs(world),
+    drifted = list(_drift(world))
+    said = SEEN_HERE | OF_DRIFT if drifted else SEEN_HERE
+    found = [*_sources(world), *_alerts(world, said), *drifted, *_rollout(world), *_runs(world),
              *_checks(world), *_audit(world)]
     return sorted(found, key=lambda need: ORDER[need.level])
 
@@ -28,10 +33,12 @@ def _sources(world: World) -> Iterator[schemas.Need]:
                 detail=source.seen.problem, since=source.seen.at)
 
 
-def _alerts(world: World) -> Iterator[schemas.Need]:
+def _alerts(world: World, said: Collection[str]) -> Iterator[schemas.Need]:
     for raw in world.alertmanager.value.alerts:
         labels, notes = raw.get("labels", {}), raw.get("annotations", {})
         name = labels.get("alertname", "Alert")
+        if name in said:
+            continue
         yield schemas.Need(
             id=f"alert-{raw.get('fingerprint', name)}",
             level="bad" if labels.get("severity") == "critical" else "warn",
@@ -53,7 +60,7 @@ def _drift(world: World) -> Iterator[schemas.Need]:
     yield schemas.Need(
         id=f"drift-{latest.version}", level="warn",
         title="Production has drifted" if body["verdict"] == "drifted" else "Drift is suspected",
-        detail=f"{body['reason']}. {decision['reason']}.".replace("..", "."), since=latest.at,
+        detail=f"{sentence(body['reason'])} {sentence(decision['reason'])}", since=latest.at,
         link=schemas.Part(text="Look at the signals", href="/drift"))
     waiting = queue(world)
     if body["verdict"] == "drifted" and waiting.open and waiting.done < waiting.wanted:
@@ -64,6 +71,11 @@ def _drift(world: World) -> Iterator[schemas.Need]:
             link=schemas.Part(text="Open the queue", href="/labels"))
 
 
+def sentence(text: str) -> str:
+    """A phrase with a capital and a full stop."""
+    return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "." if text else ""
+
+
 def _rollout(world: World) -> Iterator[schemas.Need]:
     waiting, state = newer(world), rollout(world)
     if waiting is None:
@@ -71,7 +83,7 @@ def _rollout(world: World) -> Iterator[schemas.Need]:
     if state.step == "held":
         yield schemas.Need(
             id=f"held-{state.revision}", level="ask", title=f"{waiting.label} waits for you",
-            detail=f"{state.reason}. It gets no traffic until somebody says so.",
+            detail=f"{sentence(state.reason)} It gets no traffic until somebody says so.",
             since=state.changed_at, link=schemas.Part(text="Open the rollout", href="/rollout"))
     elif not state.automatic:
         yield schemas.Need(

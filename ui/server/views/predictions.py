@@ -43,7 +43,7 @@ def predictions(
 ) -> schemas.Predictions:
     """Answers that match, newest first."""
     store, rows = world.store.value, world.journal_book.rows
-    names = {row.version: store.label(row.version) for row in rows}
+    names = {version: store.label(version) for version in {row.version for row in rows}}
     found = [row for row in rows if wanted.holds(row, names[row.version])]
     end = len(found) if before is None else bisect_left([row.id for row in found], before)
     page = found[max(0, end - limit):end][::-1]

@@ -16,26 +16,38 @@ STEPS: Final = (*LADDER, "champion")
 def rollout(world: World) -> schemas.Rollout:
     """What serves, where a rollout stands, and what may be done."""
     state, store = world.ledger.value.state, world.store.value
-    judged: dict[str, Any] = store.judged if store.judged.get("revision") == state.revision else {}
+    judged = _judged(world)
+    same = judged.get("revision") == state.revision
     slots = [slot_view(world, slot, each) for slot, each in sorted(state.slots.items())]
     return schemas.Rollout(
         revision=state.revision, step=state.step, reason=state.reason,
         changed_at=state.changed_at, slots=slots,
         previous=None if state.previous_champion is None else
         slot_view(world, "previous champion", state.previous_champion),
-        ladder=_ladder(state.step), verdict=str(judged.get("verdict", "")),
-        verdict_reason=str(judged.get("reason", "")),
+        ladder=_ladder(state.step), verdict=str(judged.get("verdict", "")) if same else "",
+        verdict_reason=str(judged.get("reason", "")) if same else "",
         judged_at=store.judged_at if judged else None,
         findings=[_finding(raw) for raw in judged.get("findings", ())],
         automatic=world.console.settings.rollout.automatic, may=list(allowed(state)))
 
 
+def _judged(world: World) -> dict[str, Any]:
+    """The latest judgement, where it is of this step or led to it: evidence is of the rollout."""
+    judged, revision = world.store.value.judged, world.ledger.value.state.revision
+    known = (judged.get("revision"), judged.get("next", {}).get("revision"))
+    return judged if revision in known and newer(world) is not None else {}
+
+
 def slot_view(world: World, slot: str, assignment: SlotAssignment) -> schemas.SlotView:
-    """One slot."""
+    """One slot; what a challenger answers, the champion does not."""
+    challenger = world.ledger.value.state.slots.get("challenger")
+    weight = assignment.weight
+    if slot == "champion" and challenger is not None:
+        weight -= challenger.weight
     return schemas.SlotView(
         slot=slot, label=world.store.value.label(assignment.model_version),
         version=assignment.model_version, bento_tag=assignment.bento_tag,
-        weight=assignment.weight)
+        weight=weight)
 
 
 def newer(world: World) -> schemas.SlotView | None:
@@ -55,8 +67,8 @@ def champion(world: World) -> schemas.SlotView | None:
 
 def _ladder(step: str) -> list[schemas.StepView]:
     at = STEPS.index(step) if step in STEPS else -1
-    shares: dict[str, float] = {"shadow": 0.0, "champion": 1.0}
-    shares.update(SHARES)
+    shares: dict[str, float] = {str(step): share for step, share in SHARES.items()}
+    shares |= {"shadow": 0.0, "champion": 1.0}
     return [schemas.StepView(
         step=name, share=shares[name],
         state="now" if number == at else "done" if number < at else "next")

@@ -15,6 +15,7 @@ GOING: Final = ("STARTED", "STARTING")
 WAITING: Final = ("QUEUED", "NOT_STARTED")
 WEEK: Final = timedelta(days=7)
 TRAINING_JOBS: Final = ("retrain", "rebuild", "materialize_all", "ingest")
+ENDED: Final = ("SUCCEEDED", "FAILED", "EXECUTION_FAILED")
 PASSED: Final = ("first", "promote")
 
 
@@ -44,7 +45,8 @@ def _data(world: World) -> schemas.Stage:
     store, seen = world.store.value, world.dagster.value
     asset = seen.assets.get("dataset")
     rows = store.dataset.get("rows")
-    checks = [check for check in seen.checks if check.status]
+    # One that runs, or was skipped, has not failed.
+    checks = [check for check in seen.checks if check.status in ENDED]
     passed = sum(check.status == "SUCCEEDED" for check in checks)
     stale = [each.name for each in seen.assets.values() if each.freshness in ("WARNING",
                                                                               "UNHEALTHY")]
@@ -169,7 +171,7 @@ def _retrain(world: World) -> schemas.Stage:
     return schemas.Stage(
         key="retrain", title="Retrain",
         state="wait" if run is not None else "ok" if ahead is not None else "idle",
-        status=f"{run.job} runs since {ago(moment(run.started))}" if going and run
+        status=f"{run.job} began {ago(moment(run.started))}" if going and run
         else f"{run.job} waits for its turn" if run is not None
         else "A newer model is being judged" if ahead is not None else "Nothing asks for it",
         token="", link=_link(where, "Dagster"), facts=facts)

@@ -1,0 +1,136 @@
+"""The console: how long the overview's data takes, and how soon its pages stand still.
+
+A small platform's home with many answers in its journal; the API over loopback, and the built
+pages in headless Chromium on the same cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import tempfile
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+from playwright.sync_api import Browser, sync_playwright
+
+from benchmarks.report import Report, describe_machine, publish
+from mlops_assets.contracts.prediction import (
+    Answer,
+    AnsweringModel,
+    PredictionRecord,
+    new_prediction_id,
+)
+from resources.journal import JournalWriter, journal_folder
+from tests.console import serving_console
+from tests.small_platform import SmallPlatform
+
+ANSWERS: Final = 20_000
+ASKED: Final = 200
+PAGES: Final = ("/", "/models", "/rollout", "/drift", "/predictions", "/try", "/labels", "/audit")
+LOADS: Final = 3
+WATCH: Final = """
+window.seen = {lcp: 0, cls: 0};
+new PerformanceObserver((list) => { for (const e of list.getEntries()) seen.lcp = e.startTime; })
+  .observe({type: 'largest-contentful-paint', buffered: true});
+new PerformanceObserver((list) => {
+  for (const e of list.getEntries()) if (!e.hadRecentInput) seen.cls += e.value; })
+  .observe({type: 'layout-shift', buffered: true});
+"""
+
+
+def fill(platform: SmallPlatform, answers: int) -> None:
+    """Answers of the last hour."""
+    writer, now = JournalWriter(journal_folder(platform.home)), datetime.now(UTC)
+    model = AnsweringModel(name="classifier", version=platform.card.version,
+                           sha256=platform.card.program_sha256, slot="champion")
+    for number in range(answers):
+        at = now - timedelta(seconds=3600 * (1 - number / answers))
+        confidence = 0.5 + number % 50 / 100
+        writer.append(PredictionRecord(
+            answer=Answer(
+                prediction_id=new_prediction_id(at), label="bag", confidence=confidence,
+                probabilities={"bag": confidence, "coat": 1 - confidence}, model=model,
+                latency_ms=1 + number % 30),
+            at=at, image_sha256=f"{number:064x}", bento_tag=platform.tag, embedding=[0.5] * 64,
+            pixel_mean=100.0, pixel_std=20.0))
+    writer.close()
+
+
+def ask(client: httpx.Client, path: str, times: int) -> list[float]:
+    """Milliseconds of each GET."""
+    took = []
+    for _ in range(times):
+        began = time.perf_counter()
+        client.get(path).raise_for_status()
+        took.append(1000 * (time.perf_counter() - began))
+    return took
+
+
+def load(browser: Browser, address: str, path: str) -> dict[str, float]:
+    """Milliseconds to the largest paint, and how far the layout shifted, of a cold load."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    page = context.new_page()
+    page.add_init_script(WATCH)
+    page.goto(f"{address}{path}")
+    page.locator("h1").wait_for()
+    page.wait_for_timeout(2000)
+    seen: dict[str, float] = page.evaluate("window.seen")
+    context.close()
+    return seen
+
+
+def main() -> None:
+    """Measure, and publish."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="few answers; publishes nothing")
+    options = parser.parse_args()
+    machine = describe_machine()
+    answers, asked = (500, 20) if options.quick else (ANSWERS, ASKED)
+    rows: list[dict[str, Any]] = []
+    with tempfile.TemporaryDirectory() as scratch:
+        platform = SmallPlatform(Path(scratch))
+        fill(platform, answers)
+        with serving_console(platform.home) as address, httpx.Client(base_url=address) as client:
+            overview = ask(client, "/api/v1/loop?range=1h", asked)
+            longest = ask(client, "/api/v1/loop?range=14d", asked)
+            listed = ask(client, "/api/v1/predictions?limit=10000", 10)
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(
+                    executable_path=shutil.which("chromium"),
+                    args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"])
+                for path in PAGES:
+                    seen = [load(browser, address, path) for _ in range(LOADS)]
+                    rows.append({
+                        "page": path, "LCP ms": round(statistics.median(e["lcp"] for e in seen)),
+                        "CLS": round(max(each["cls"] for each in seen), 4)})
+                    print(rows[-1], flush=True)
+                browser.close()
+
+    def p95(values: list[float]) -> float:
+        return statistics.quantiles(values, n=20)[-1]
+
+    publish(Report(
+        name="console", command="python -m benchmarks.console", machine=machine,
+        runs=[{"what": "loop 1h ms", "values": overview},
+              {"what": "loop 14d ms", "values": longest},
+              {"what": "10,000 predictions ms", "values": listed}],
+        method=f"{answers:,} answers in the last hour; {asked} requests of the overview's data one "
+               f"after the other, 10,000 predictions as one list, and each page loaded {LOADS} "
+               "times without a cache at 1440 x 900 (median paint, worst shift).",
+        table=rows,
+        summary={"loop_p95_ms": p95(overview), "loop_14d_p95_ms": p95(longest),
+                 "predictions_10000_p95_ms": p95(listed),
+                 "worst_lcp_ms": max(row["LCP ms"] for row in rows),
+                 "worst_cls": max(row["CLS"] for row in rows)},
+        limits={"loop_p95_ms": "at most 300", "worst_lcp_ms": "at most 1500",
+                "worst_cls": "at most 0.05"}),
+        quick=options.quick)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""The console over a real service: what a person does reaches traffic, registry and journal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+
+from mlops_assets.contracts.files import SERVING_FILE
+from mlops_assets.releases.bento import build_bento
+from mlops_assets.serving.states import arrive, release
+from resources.journal import find, hours, journal_folder, read_labels
+from resources.mlflow import CHAMPION, PROGRAM_TAG, Tracking
+from tests.console import change, change_headers, running_console
+from tests.model_dir import CLASSES, encode, random_image, write_model_dir
+from tests.rollout_platform import NAME, Platform
+from tests.running import serving
+from tests.wrong_bentos import SPEC, Recipe, program
+from ui.server.settings import Addresses
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+EXPERIMENT = "mlops-assets"
+FOLLOWED_SECONDS = 2.0
+IMAGE = encode(random_image(3, SPEC))
+
+
+def build(folder: Path, name: str, recipe: Recipe) -> tuple[str, str]:
+    """Tag of a bento and the version of its model."""
+    card = write_model_dir(folder / name, pixels=SPEC, content=program(recipe))
+    built = build_bento(folder / name, bentoml_home=folder / ".home", project_root=ROOT)
+    return built.tag, card.version
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    """A champion that serves, and a challenger that waits; both are in the registry."""
+    folder = tmp_path_factory.mktemp("console")
+    first, second = (build(folder, f"model-{shift}", Recipe(shift=shift)) for shift in (0, 1))
+    home = folder / "run" / ".platform"
+    with serving(first[0], folder / ".home", folder / "run",
+                 MLOPS_SERVICE_FOLLOW=str(home / SERVING_FILE)) as running:
+        port = running.client.base_url.port
+        assert port is not None
+        made = Platform(home, port, Tracking(home, EXPERIMENT))
+        register(made.tracking, first[1], second[1])
+        made.alter(lambda state, now: release(state, *first, now=now))
+        made.alter(lambda state, now: arrive(state, *second, now=now, automatic=False))
+        yield made
+
+
+def register(tracking: Tracking, *versions: str) -> None:
+    """A version of the registered model for each program."""
+    client = tracking.client()
+    client.create_registered_model(NAME)
+    for version in versions:
+        client.create_model_version(NAME, source=f"file:///{version}", tags={
+            PROGRAM_TAG: version, "mlops.exported_model": version})
+
+
+@pytest.fixture(scope="module")
+def client(platform: Platform) -> Iterator[TestClient]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        with running_console(platform.home, addresses=Addresses(
+                service=f"http://127.0.0.1:{platform.port}")) as console:
+            yield console
+
+
+def answering(platform: Platform) -> str:
+    """The version of the model that answers now."""
+    answer = httpx.post(f"http://127.0.0.1:{platform.port}/v1/predict", content=IMAGE,
+                        headers={"content-type": "image/png"})
+    version: str = answer.raise_for_status().json()["model"]["version"]
+    return version
+
+
+def until_answered_by(platform: Platform, version: str) -> None:
+    end = time.monotonic() + FOLLOWED_SECONDS
+    while (now := answering(platform)) != version:
+        assert time.monotonic() < end, f"{now} answers still"
+        time.sleep(0.05)
+
+
+def do(client: TestClient, action: str, reason: str) -> dict[str, Any]:
+    revision = client.get("/api/v1/rollout").json()["revision"]
+    done = change(client, f"rollout/{action}", {"reason": reason, "revision": revision})
+    assert done.status_code == 200, done.text
+    state: dict[str, Any] = done.json()
+    return state
+
+
+def test_promote_and_roll_back_change_traffic_alias_and_audit(
+    client: TestClient, platform: Platform
+) -> None:
+    slots = platform.state().slots
+    first, second = (slots[name].model_version for name in ("champion", "challenger"))
+    assert answering(platform) == first
+    do(client, "promote", "better on coats")
+    until_answered_by(platform, second)
+    alias = platform.tracking.by_alias(NAME, CHAMPION)
+    assert alias is not None and alias.exported_model == second
+    do(client, "rollback", "errors since noon")
+    until_answered_by(platform, first)
+    alias = platform.tracking.by_alias(NAME, CHAMPION)
+    assert alias is not None and alias.exported_model == first
+    entries = client.get("/api/v1/audit").json()["entries"]
+    assert [(each["action"], each["reason"]) for each in entries[:2]] == [
+        ("rollback", "errors since noon"), ("promote", "better on coats")]
+
+
+def test_an_image_that_is_tried_is_answered_explained_and_labelled(
+    client: TestClient, platform: Platform
+) -> None:
+    headers = {**change_headers(client), "content-type": "image/png"}
+    tried = client.post("/api/v1/try", content=IMAGE, headers=headers)
+    assert tried.status_code == 200, tried.text
+    told = tried.json()
+    kept = find(journal_folder(platform.home), told["id"])
+    assert kept is not None and kept.answer.label == told["label"]
+    assert sum(told["probabilities"].values()) == pytest.approx(1, abs=1e-3)
+    why = client.post("/api/v1/try/explain", params={"target": CLASSES[0]}, content=IMAGE,
+                      headers=headers)
+    assert why.status_code == 200, why.text
+    heat = why.json()["heat"]
+    assert len(heat) > 1 and all(0 <= cell <= 1 for row in heat for cell in row)
+    assert change(client, "labels", {"prediction_id": told["id"],
+                                     "label": CLASSES[1]}).status_code == 200
+    folder = journal_folder(platform.home)
+    labels = [each for key in hours(folder) for each in read_labels(folder, key)]
+    assert (labels[-1].prediction_id, labels[-1].label) == (told["id"], CLASSES[1])
+
+
+def test_what_is_no_image_is_refused_with_the_services_reason(client: TestClient) -> None:
+    headers = {**change_headers(client), "content-type": "image/png"}
+    for content, status in ((b"", 422), (b"no image", 502)):
+        answer = client.post("/api/v1/try", content=content, headers=headers)
+        assert answer.status_code == status
+        assert answer.json()["detail"]
