@@ -114,12 +114,12 @@ def test_a_person_promotes_with_a_reason_and_it_is_audited(
             "slots": {**state.slots, "challenger": newer}}),
             actor="rollout", action="release", details={})
     with serving_console(home) as address, opened(browser, address, "/rollout") as page:
-        page.get_by_role("button", name="Promote").first.click()
+        page.get_by_role("button", name="Make champion now").click()
         dialog = page.get_by_role("dialog")
         expect(dialog).to_be_visible()
         assert Axe().run(page).violations_count == 0
         dialog.get_by_role("textbox").fill("better on coats")
-        dialog.get_by_role("button", name="Promote").click()
+        dialog.get_by_role("button", name="Make champion now").click()
         expect(dialog).to_be_hidden(timeout=60_000)
     with closing(PlatformDatabase(home)) as database:
         assert database.read_state().slots["champion"] == newer.model_copy(
