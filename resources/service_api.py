@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import Any, Final
 
 import httpx
@@ -12,6 +13,9 @@ from mlops_assets.contracts.pixels import sniff_format
 from mlops_assets.contracts.prediction import Answer
 
 REQUEST_SECONDS: Final = 30.0
+REFUSED_FOR_NOW: Final = (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.SERVICE_UNAVAILABLE)
+REPEATS: Final = 3
+LONGEST_WAIT: Final = 5  # seconds
 KEY_VARIABLE: Final = "MLOPS_API_KEY"
 
 
@@ -73,9 +77,21 @@ class ServiceApi:
         self._send(prediction_id, "/v1/feedback",
                    json={"prediction_id": prediction_id, "label": label})
 
+    def _ask(self, path: str, **request: Any) -> httpx.Response:
+        """One that is refused for now is asked again when the service says, a few times."""
+        response = self._client.post(path, **request)
+        for _ in range(REPEATS):
+            wait = response.headers.get("retry-after", "")
+            if response.status_code not in REFUSED_FOR_NOW or not wait.isdecimal() or (
+                    int(wait) > LONGEST_WAIT):
+                break
+            time.sleep(int(wait))
+            response = self._client.post(path, **request)
+        return response
+
     def _send(self, subject: str, path: str, **request: Any) -> Any:
         try:
-            response = self._client.post(path, **request)
+            response = self._ask(path, **request)
             body = response.json()
         except httpx.InvalidURL as error:
             raise ServiceError(f"`{self.url}` is not an address: {error}") from error

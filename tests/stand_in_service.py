@@ -20,9 +20,14 @@ class Service(BaseHTTPRequestHandler):
     """Answers as the service's contract says; what is no PNG is refused."""
 
     labels: list[dict[str, Any]]
+    refuses: int
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"]))
+        if self.refuses:
+            type(self).refuses -= 1
+            self.reply(503, {"title": "Service Unavailable", "detail": "too many wait"})
+            return
         if self.path == "/v1/feedback":
             self.labels.append(json.loads(body))
             self.reply(200, {"accepted": True})
@@ -34,6 +39,8 @@ class Service(BaseHTTPRequestHandler):
     def reply(self, status: int, body: dict[str, Any]) -> None:
         content = json.dumps(body).encode()
         self.send_response(status)
+        if status == 503:
+            self.send_header("retry-after", "0")
         self.send_header("content-length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
@@ -45,7 +52,7 @@ class Service(BaseHTTPRequestHandler):
 @contextmanager
 def running_service() -> Iterator[str]:
     """Serve on a free port; gives the address."""
-    Service.labels = []
+    Service.labels, Service.refuses = [], 0
     server = ThreadingHTTPServer(("127.0.0.1", 0), Service)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

@@ -201,7 +201,8 @@ def _play(story: Story) -> dict[str, Any]:
         "clean": clean, "before": found["before"], "after": after, "promoted": promoted,
         "verdict_on_new_champion": verdict, "action_on_new_champion": action,
         "bad_model_promoted": kept,
-        "failed_requests": tally.failed, "steps": story.steps, "loop": _loop(story.steps),
+        "failed_requests": tally.failed,
+        "last_error": tally.last_error, "steps": story.steps, "loop": _loop(story.steps),
         "seconds": round(time.monotonic() - story.began, 1),
     }
 
@@ -271,4 +272,5 @@ def story(
                    f"{result['seconds']} s")
     if (not result["promoted"] or result["bad_model_promoted"] or result["failed_requests"]
             or result["action_on_new_champion"] == "retrain"):
-        raise StoryError("the loop did not do what it should; see the steps above")
+        said = f"; the last failed request: {result['last_error']}" if result["last_error"] else ""
+        raise StoryError(f"the loop did not do what it should; see the steps above{said}")

@@ -37,6 +37,16 @@ def test_refusal_of_the_service_is_said(service: str) -> None:
         api.predict(b"\xff\xd8\xff rest")
 
 
+def test_what_is_refused_for_now_is_asked_again(png: Path, service: str) -> None:
+    with closing(ServiceApi(service)) as api:
+        Service.refuses = 2
+        assert api.predict(png.read_bytes()).label == "Bag"
+        Service.refuses = 9
+        with pytest.raises(ServiceError, match="503: too many wait"):
+            api.predict(png.read_bytes())
+        assert Service.refuses == 5
+
+
 def test_traffic_comes_with_labels_and_hours(png: Path, service: str) -> None:
     from mlops_assets.cli.traffic import LabelledImage
 
