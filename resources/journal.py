@@ -30,6 +30,7 @@ FOLDER_FORMAT: Final = "%Y-%m-%dT%H"
 KEY_FORMAT: Final = "%Y-%m-%d-%H:00"
 SLACK_MS: Final = 2_000
 _ID: Final = re.compile(r"0[0-9a-f]{31}")  # 0: milliseconds until the year 2527
+_WHOLE_ID: Final = re.compile(rb'"prediction_id":"([0-9a-f]{32})"')
 _ID_IN_LINE: Final = re.compile(rb'"prediction_id":"([0-9a-f]{12})')
 _SCAN_BYTES: Final = 65_536
 _AFTER_ALL: Final = 1 << 62
@@ -209,6 +210,13 @@ def read_lines(folder: Path, key: str, marks: Sequence[bytes]) -> Iterator[bytes
     for path in sorted(where.glob("predictions-*.jsonl")):
         *lines, _unfinished = path.read_bytes().split(b"\n")
         yield from (line for line in lines if any(mark in line for mark in marks))
+
+
+def prediction_ids(folder: Path, key: str) -> set[str]:
+    """Ids of the predictions of one hour, without reading their records whole."""
+    where = _hour_folder(folder, key)
+    return {found.decode() for path in where.glob("predictions-*.jsonl")
+            for found in _WHOLE_ID.findall(path.read_bytes())}
 
 
 def read_labels(folder: Path, key: str) -> list[FeedbackRecord]:

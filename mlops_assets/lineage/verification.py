@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from mlops_assets.contracts.files import PREDICTIONS_FILE
 from mlops_assets.contracts.prediction import PredictionRecord
 from mlops_assets.lineage.checks import (
     RESTORE,
@@ -28,6 +29,7 @@ from resources.journal import (
     journal_folder,
     list_files,
     locate,
+    prediction_ids,
     read_failures,
     read_hour,
 )
@@ -41,6 +43,7 @@ def verify_home(home: Path, graph: Graph) -> Iterator[Checked]:
     yield from check_references(store)
     yield from check_memos(store)
     yield from check_journal(home)
+    yield from check_compacted(home, graph)
     yield from check_bentos(home, graph)
     yield from check_serving(home)
 
@@ -130,3 +133,26 @@ def check_journal(home: Path) -> Iterator[Checked]:
         damages += [Damage(path, problem, RESTORE) for path in list_files(journal, hour)
                     for problem in breaks(path)]
         yield Checked("journal", hour, count, tuple(damages))
+
+
+def check_compacted(home: Path, graph: Graph) -> Iterator[Checked]:
+    """The journal still has every prediction that ``prediction_log`` took from it.
+
+    A chain tells of a line that is gone, and a file's head of the file; whoever takes both away
+    leaves an hour that is shorter than its compacted form.
+    """
+    import pyarrow.parquet as pq
+
+    journal = journal_folder(home)
+    latest = {record.partition: artifact for artifact in graph.of("prediction_log")
+              for record in graph.records[artifact] if record.partition}
+    for hour, artifact in sorted(latest.items()):
+        path = graph.folder(artifact) / PREDICTIONS_FILE
+        if not path.is_file():
+            continue
+        taken = set(pq.read_table(path, columns=["prediction_id"]).column(0).to_pylist())
+        gone = taken - prediction_ids(journal, hour)
+        damage = Damage(
+            journal, f"lacks {len(gone)} of {len(taken)} predictions of {hour} that "
+            f"`prediction_log` has, such as {min(gone, default='')}", RESTORE)
+        yield Checked("compacted hours", hour, 1, (damage,) if gone else ())

@@ -8,13 +8,18 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from mlops_assets.lineage.graph import Artifact, load_graph
+from mlops_assets.monitoring.logs import build_prediction_log
 from mlops_assets.provenance.hashing import sha256_bytes
 from resources.dvc import DvcRepository
+from resources.journal import hours, journal_folder, read_hour
+from resources.steps import Step
+from resources.store import ArtifactStore
 from tests.small_platform import SmallPlatform, mlops
 
 
@@ -193,6 +198,28 @@ def test_a_journal_file_that_was_taken_away_is_found(platform: SmallPlatform) ->
     head = path.with_suffix(".head")
     with changed(head, head.read_bytes().replace(b"2 ", b"3 ")):
         assert_found(path)
+
+
+def test_a_journal_file_that_was_taken_away_with_its_head_is_found(
+    platform: SmallPlatform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    shutil.copytree(platform.home, home, symlinks=True)
+    monkeypatch.setenv("PLATFORM_HOME", str(home))
+    journal = journal_folder(home)
+    (hour,) = hours(journal)
+    records, _ = read_hour(journal, hour)
+    platform.run(Step("monitoring", ("prediction_log",), config={"hour": hour}),
+                 partial(build_prediction_log, records), partition=hour,
+                 store=ArtifactStore(home / "store"))
+    whole = mlops("verify")
+    assert whole.exit_code == 0, whole.output
+    (path,) = journal.glob("*/predictions-*.jsonl")
+    path.with_suffix(".head").unlink()
+    path.unlink()
+    found = mlops("verify")
+    assert found.exit_code == 1
+    assert f"lacks 2 of 2 predictions of {hour}" in " ".join(found.output.split())
 
 
 def test_a_bit_at_100_random_places_behind_a_prediction_is_found(platform: SmallPlatform) -> None:

@@ -18,7 +18,7 @@ from ui.server.sources.dagster import Dagster, look
 from ui.server.sources.journal import Journal
 from ui.server.sources.source import Seen, Source
 from ui.server.sources.store import Store, StoreReader
-from ui.server.sources.web import Peer
+from ui.server.sources.web import Peer, Unreachable
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,8 @@ class World:
         return [_view(source) for source in self.sources]
 
     def _look_dagster(self) -> Dagster:
-        assert self.dagster_api is not None  # noqa: S101 - the source is not configured without
+        if self.dagster_api is None:
+            raise Unreachable("no Dagster is configured")
         return look(self.dagster_api)
 
     def _look_ledger(self) -> Ledger:

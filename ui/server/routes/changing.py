@@ -28,6 +28,7 @@ from ui.server.world import World
 
 router = APIRouter()
 BATCH = "batch"
+TOLD_BEFORE = ""
 
 
 @router.post("/rollout/{action}")
@@ -136,7 +137,7 @@ def post_key(
 
     answer, replayed = once(request, key, ("key", new), make)
     # A secret is told once, also to whoever asks again.
-    return answer.model_copy(update={"secret": ""}) if replayed else answer
+    return schemas.MadeKey(key=answer.key, secret=TOLD_BEFORE) if replayed else answer
 
 
 @router.post("/keys/{key_id}/revoke")

@@ -16,6 +16,7 @@ WAITING: Final = ("QUEUED", "NOT_STARTED")
 WEEK: Final = timedelta(days=7)
 TRAINING_JOBS: Final = ("retrain", "rebuild", "materialize_all", "ingest")
 ENDED: Final = ("SUCCEEDED", "FAILED", "EXECUTION_FAILED")
+NOTHING: Final = ""
 PASSED: Final = ("first", "promote")
 
 
@@ -75,7 +76,7 @@ def _model(world: World) -> schemas.Stage:
     where = _link(world.console.addresses.mlflow, "MLflow")
     if not models:
         return schemas.Stage(key="model", title="Model", state="idle", status="No model yet",
-                             token="", link=where, facts=[])
+                             token=NOTHING, link=where, facts=[])
     last = models[-1]
     scores: dict[str, Any] = last.evaluation.get("scores", {})
     gate: dict[str, Any] = last.evaluation.get("gate", {})
@@ -112,7 +113,7 @@ def _service(world: World, traffic: schemas.Traffic) -> schemas.Stage:
         len(serving), f"Serving {len(serving)} versions")
     return schemas.Stage(
         key="service", title="Service", state=state,
-        status=count if up or not serving else "Does not answer", token="",
+        status=count if up or not serving else "Does not answer", token=NOTHING,
         link=_link(world.service.url, "BentoML"),
         facts=[
             schemas.Fact(label="Requests", value=f"{sum(last.values()):.1f} /s"),
@@ -128,7 +129,7 @@ def _drift(world: World) -> schemas.Stage:
     link = schemas.Part(text="Signals", href="/drift")
     if not reports:
         return schemas.Stage(key="drift", title="Drift", state="idle", status="No report yet",
-                             token="", link=link, facts=[])
+                             token=NOTHING, link=link, facts=[])
     body = reports[-1].body
     verdict, alarm = body["verdict"], body["alarm_at"]
     evidence = body["evidence"]
@@ -144,7 +145,7 @@ def _drift(world: World) -> schemas.Stage:
     facts.append(schemas.Fact(label="Looked", value=ago(reports[-1].at)))
     state: schemas.State = "ok" if verdict == "stable" else "idle" if verdict == "too-few" \
         else "warn"
-    return schemas.Stage(key="drift", title="Drift", state=state, status=status, token="",
+    return schemas.Stage(key="drift", title="Drift", state=state, status=status, token=NOTHING,
                          link=link, facts=facts)
 
 
@@ -174,7 +175,7 @@ def _retrain(world: World) -> schemas.Stage:
         status=f"{run.job} began {ago(moment(run.started))}" if going and run
         else f"{run.job} waits for its turn" if run is not None
         else "A newer model is being judged" if ahead is not None else "Nothing asks for it",
-        token="", link=_link(where, "Dagster"), facts=facts)
+        token=NOTHING, link=_link(where, "Dagster"), facts=facts)
 
 
 def _number(value: Any) -> str:
