@@ -62,6 +62,7 @@ def create_app(console: Console) -> FastAPI:
         world.start()
         yield
         world.stop()
+        app.state.service.close()
 
     app = FastAPI(title="mlops-assets console", version="1", lifespan=lifespan, docs_url=None,
                   redoc_url=None, openapi_url=f"{API}/openapi.json", responses=PROBLEMS)

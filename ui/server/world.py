@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from mlops_assets.contracts.rollout import RolloutState
 from resources.dagster_api import DagsterApi
@@ -19,6 +19,9 @@ from ui.server.sources.journal import Journal
 from ui.server.sources.source import Seen, Source
 from ui.server.sources.store import Store, StoreReader
 from ui.server.sources.web import Peer, Unreachable
+
+# A look that waits for a program that is gone ends by itself; nobody waits for it.
+STOP_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class World:
         self.dagster_api = DagsterApi(where.dagster) if where.dagster else None
         self.journal_book = Journal(journal_folder(console.home))
         reader = StoreReader(console.home / "store")
-        peers = {name: Peer(name, url) for name, url in
+        self._peers = peers = {name: Peer(name, url) for name, url in
                  (("MLflow", where.mlflow), ("The service", where.service),
                   ("Prometheus", where.prometheus), ("Alertmanager", where.alertmanager)) if url}
         self.dagster: Source[Dagster] = Source(
@@ -97,9 +100,13 @@ class World:
             source.start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Look no more, and close every connection."""
         for source in self.sources:
             source.stop()
+        for source in self.sources:
+            source.join(STOP_SECONDS)
+        for peer in self._peers.values():
+            peer.client.close()
         if self.dagster_api is not None:
             self.dagster_api.close()
         if self._database is not None:

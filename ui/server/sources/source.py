@@ -62,6 +62,11 @@ class Source(Generic[T]):
         self._stop.set()
         self._wake.set()
 
+    def join(self, seconds: float) -> None:
+        """Wait for a look that goes on, for so long at most."""
+        if self._thread.is_alive():
+            self._thread.join(seconds)
+
     def wake(self) -> None:
         """Look at once, such as after a change that was made here."""
         self._wake.set()
