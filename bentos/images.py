@@ -18,6 +18,7 @@ from typing import Final
 
 from bentos import metrics
 from bentos.settings import ServiceSettings
+from mlops_assets.contracts.files import request_image
 from resources.durable import write_bytes
 
 logger = logging.getLogger("bentos.images")
@@ -82,7 +83,7 @@ class KeptImages:
             self._write(*item)
 
     def _write(self, sha256: str, content: bytes) -> None:
-        path = self._folder / sha256[:2] / sha256
+        path = request_image(self._folder, sha256)
         try:
             if not path.exists():
                 path.parent.mkdir(parents=True, exist_ok=True)

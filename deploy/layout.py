@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from mlops_assets.contracts.errors import PlatformError
-from mlops_assets.contracts.files import SERVING_FILE
+from mlops_assets.contracts.files import ALERT_TOKEN_FILE, SERVING_FILE
 from resources.journal import journal_folder
 
 # A unix socket's path holds 107 bytes; supervisord binds it under a longer, temporary name.
@@ -80,7 +80,7 @@ class Layout:
     @property
     def alert_token(self) -> Path:
         """By what the console knows Alertmanager; only this user reads it."""
-        return self.run / "alert-token"
+        return self.home / ALERT_TOKEN_FILE
 
     @property
     def served(self) -> Path:

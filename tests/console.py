@@ -15,6 +15,8 @@ import uvicorn
 from fastapi.testclient import TestClient
 
 from mlops_assets.config import load_settings
+from mlops_assets.contracts.rollout import RolloutState, SlotAssignment
+from resources.platform_db import PlatformDatabase
 from ui.server.app import create_app
 from ui.server.settings import Addresses, Console
 
@@ -68,3 +70,15 @@ def serving_console(
     finally:
         server.should_exit = True
         thread.join()
+
+
+def add_challenger(home: Path) -> RolloutState:
+    """A second model waits; gives the state of serving."""
+    newer = SlotAssignment(model_version="b" * 64, bento_tag="classifier:newer", weight=0.0)
+    with closing(PlatformDatabase(home)) as database:
+        state = database.read_state()
+        waiting = state.model_copy(update={
+            "revision": state.revision + 1, "step": "held",
+            "slots": {**state.slots, "challenger": newer}})
+        database.change_state(waiting, actor="rollout", action="release", details={})
+    return waiting

@@ -21,9 +21,9 @@ def forget(image_sha256: str, reason: str, profile: str | None, as_json: bool) -
     answered can still be explained; the running platform makes dataset and model anew without it.
     """
     from mlops_assets.cli.provenance import open_graph
-    from mlops_assets.cli.rollout import operating_user
     from mlops_assets.lineage.taint import find_taint
     from resources.forgotten import forget as add
+    from resources.person import operating_user
     from resources.platform_db import PlatformDatabase
 
     home, graph = open_graph(profile)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from mlops_assets.cli.common import json_option, print_json, profile_option, settings_of, to_stderr
-from mlops_assets.cli.rollout import operating_user
+from resources.person import operating_user
 
 if TYPE_CHECKING:
     from resources.api_keys import ApiKey, ApiKeys

@@ -85,7 +85,7 @@ def release(image: str, reason: str, profile: str | None, as_json: bool) -> None
     has the wrong extension can be let in: anything else can not be decoded, or stands in the
     dataset already.
     """
-    from mlops_assets.cli.rollout import operating_user
+    from resources.person import operating_user
     from resources.released import release as let_in
 
     home = settings_of(profile).home

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
-import os
 from contextlib import closing
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from mlops_assets.cli.common import json_option, print_json, profile_option, settings_of
+from resources.person import operating_user
 
 if TYPE_CHECKING:
     from mlops_assets.contracts.rollout import RolloutState
@@ -18,14 +17,6 @@ if TYPE_CHECKING:
     from resources.platform_db import AuditEntry
 
 LATEST: Final = 10
-
-
-def operating_user() -> str:
-    """The name of the OS user, or the number of one without a name, as in containers."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"
 
 
 @click.group(epilog="Example: mlops rollout status")

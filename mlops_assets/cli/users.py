@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from mlops_assets.cli.common import json_option, print_json, profile_option, settings_of
-from mlops_assets.cli.rollout import operating_user
+from resources.person import operating_user
 
 if TYPE_CHECKING:
     from resources.console_users import ConsoleUsers

@@ -18,6 +18,7 @@ BENTOML_FOLDER: Final = "bentoml"
 REQUESTS_FOLDER: Final = "requests"  # images of requests that are kept, by SHA-256
 # On a run: the batch that it makes of a folder of the landing zone.
 LANDING_TAG: Final = "mlops/landing"
+ALERT_TOKEN_FILE: Final = "run/alert-token"  # noqa: S105 - by which Alertmanager is known
 SERVING_FILE: Final = "serving/state.json"  # a `RolloutState`, which services follow
 
 
@@ -25,3 +26,8 @@ def bento_folder(bentoml_home: Path, tag: str) -> Path:
     """Where BentoML keeps the bento ``name:version``."""
     name, _, version = tag.partition(":")
     return bentoml_home / "bentos" / name / version
+
+
+def request_image(folder: Path, sha256: str) -> Path:
+    """Where the image of a request is kept below ``REQUESTS_FOLDER``."""
+    return folder / sha256[:2] / sha256

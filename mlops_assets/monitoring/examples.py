@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from mlops_assets.contracts.files import request_image
 from mlops_assets.contracts.pixels import UndecodableImage, decode_pixels
 from mlops_assets.features.shards import read_shard
 from mlops_assets.monitoring.reference import Reference, embeddings
@@ -92,7 +93,7 @@ def _nearest(
 
 
 def _read(images: Path, sha256: str, reference: Reference) -> NDArray[np.uint8] | None:
-    path = images / sha256[:2] / sha256
+    path = request_image(images, sha256)
     if not path.is_file():
         return None
     content = path.read_bytes()

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from mlops_assets.contracts.errors import PlatformError
-from mlops_assets.contracts.files import LABELS_FILE, PREDICTIONS_FILE
+from mlops_assets.contracts.files import LABELS_FILE, PREDICTIONS_FILE, request_image
 from mlops_assets.contracts.manifest import CLASSES_FILE, FEEDBACK_PREFIX
 from mlops_assets.provenance.hashing import sha256_bytes
 from mlops_assets.provenance.record import InputRef
@@ -78,7 +78,7 @@ class FeedbackSource:
         chosen = choose(self._predictions(), self._labels(), self._known()).tail(self.limit)
         found = 0
         for prediction, sha256, truth in chosen.iter_rows():
-            path = self.images / sha256[:2] / sha256
+            path = request_image(self.images, sha256)
             content = path.read_bytes() if path.is_file() else b""
             if sha256_bytes(content) != sha256:
                 self.gone += 1

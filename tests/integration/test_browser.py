@@ -14,14 +14,13 @@ from playwright.sync_api import Page, sync_playwright
 from deploy.layout import Layout
 from deploy.ports import recorded_ports
 from deploy.supervisor import Supervisor
+from tests.chromium import OPTIONS
 from tests.commands import run_mlops
 from tests.digits import write_digits
 from tests.graph import set_digits
 
 pytestmark = pytest.mark.slow
 
-BROWSER = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-           "--disable-background-networking", "--disable-component-update", "--disable-sync")
 # Dagster does not follow an unpartitioned asset into hours: nothing was predicted in them yet.
 # Partitions that the button does not reach: hours, and folders that somebody names.
 ELSEWHERE = ("prediction_log", "feedback_labels", "batch_predictions")
@@ -85,7 +84,7 @@ def test_materialize_all_clicked_in_the_browser_succeeds(platform: str) -> None:
     chromium = shutil.which("chromium")
     assert chromium, "no chromium; run `make chromium`"
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(BROWSER))
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(OPTIONS))
         page = browser.new_page(viewport={"width": 1600, "height": 1000})
         page.set_default_timeout(60_000)
         _materialize_all(page, platform)

@@ -11,10 +11,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from mlops_assets.contracts.rollout import SlotAssignment
 from mlops_assets.provenance.hashing import sha256_bytes
 from resources.platform_db import PlatformDatabase
-from tests.console import change, running_console
+from tests.console import add_challenger, change, running_console
 from tests.small_platform import SmallPlatform
 from tests.stand_in_service import Service, running_service
 from ui.server.settings import Addresses
@@ -39,19 +38,6 @@ def get(client: TestClient, path: str) -> Any:
     answer = client.get(f"/api/v1/{path}")
     assert answer.status_code == 200, answer.text
     return answer.json()
-
-
-def add_challenger(home: Path, platform: SmallPlatform) -> int:
-    """A second model waits; gives the revision."""
-    newer = SlotAssignment(model_version="b" * 64, bento_tag="classifier:newer", weight=0.0)
-    with closing(PlatformDatabase(home)) as database:
-        state = database.read_state()
-        waiting = state.model_copy(update={
-            "revision": state.revision + 1, "step": "held",
-            "slots": {**state.slots, "challenger": newer}})
-        database.change_state(waiting, actor="rollout", action="release", details={})
-    assert platform.tag != newer.bento_tag
-    return waiting.revision
 
 
 def test_the_overview_says_what_serves_and_names_every_source(client: TestClient) -> None:
@@ -142,7 +128,9 @@ def test_a_dead_source_names_itself_and_the_page_lives(small_platform: SmallPlat
 def test_a_change_has_a_reason_a_revision_and_one_effect(
     copied: Path, small_platform: SmallPlatform
 ) -> None:
-    revision = add_challenger(copied, small_platform)
+    waiting = add_challenger(copied)
+    revision = waiting.revision
+    assert waiting.slots["challenger"].bento_tag != small_platform.tag
     with running_console(copied) as client:
         seen = get(client, "rollout")
         assert seen["may"] == ["promote", "advance", "rollback"]

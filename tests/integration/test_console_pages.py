@@ -11,18 +11,16 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
-from mlops_assets.contracts.rollout import SlotAssignment
 from resources.console_users import ConsoleUsers
 from resources.platform_db import PlatformDatabase
-from tests.console import serving_console
+from tests.chromium import OPTIONS
+from tests.console import add_challenger, serving_console
 from tests.small_platform import SmallPlatform
 from tests.stand_in_service import Service, running_service
 from ui.server.settings import Addresses
 
 pytestmark = pytest.mark.slow
 
-CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync")
 PAGES = ("/", "/models", "/models/v1", "/rollout", "/drift", "/predictions", "/try", "/lineage",
          "/labels", "/alerts", "/automation", "/keys", "/audit")
 PASSWORD = "a long enough one"
@@ -32,7 +30,7 @@ PASSWORD = "a long enough one"
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(
-            executable_path=shutil.which("chromium"), args=list(CHROMIUM))
+            executable_path=shutil.which("chromium"), args=list(OPTIONS))
         yield chromium
         chromium.close()
 
@@ -106,13 +104,7 @@ def test_a_person_promotes_with_a_reason_and_it_is_audited(
 ) -> None:
     home = tmp_path / "copy"
     shutil.copytree(small_platform.home, home, symlinks=True)
-    with closing(PlatformDatabase(home)) as database:
-        state = database.read_state()
-        newer = SlotAssignment(model_version="b" * 64, bento_tag="classifier:newer", weight=0.0)
-        database.change_state(state.model_copy(update={
-            "revision": state.revision + 1, "step": "held",
-            "slots": {**state.slots, "challenger": newer}}),
-            actor="rollout", action="release", details={})
+    newer = add_challenger(home).slots["challenger"]
     with serving_console(home) as address, opened(browser, address, "/rollout") as page:
         page.get_by_role("button", name="Make champion now").click()
         dialog = page.get_by_role("dialog")

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from deploy.serve import read_champion
 from mlops_assets.cli import main
-from mlops_assets.cli.rollout import operating_user
 from mlops_assets.contracts.files import SERVING_FILE
 from mlops_assets.contracts.rollout import RolloutState, read_state
 from mlops_assets.serving.states import (
@@ -28,6 +27,7 @@ from mlops_assets.serving.states import (
     roll_back,
 )
 from resources.mlflow import PROGRAM_TAG, Tracking
+from resources.person import operating_user
 from resources.platform_db import PlatformDatabase
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from mlops_assets.contracts.files import REQUESTS_FOLDER
+from mlops_assets.contracts.files import REQUESTS_FOLDER, request_image
 from mlops_assets.contracts.pixels import sniff_format
 
 SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -22,7 +22,7 @@ def find_image(home: Path, sha256: str) -> tuple[bytes, str] | None:
     """
     if not SHA256.fullmatch(sha256):
         return None
-    kept = home / REQUESTS_FOLDER / sha256[:2] / sha256
+    kept = request_image(home / REQUESTS_FOLDER, sha256)
     content = kept.read_bytes() if kept.is_file() else _in_data(home, sha256)
     if content is None:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
+from typing import Final
 
 from prometheus_client.core import CollectorRegistry, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -93,10 +93,10 @@ class LoopCollector(Collector):
         yield checks
 
     def _drift(self) -> Iterator[Metric]:
-        reports = self._world.store.value.reports
-        body: dict[str, Any] = reports[-1].body if reports else {}
-        if not body:
+        report = self._world.store.value.report
+        if report is None:
             return
+        body = report.body
         if body["evidence"] is not None:
             yield GaugeMetricFamily("mlops_drift_evidence", "E-value against no drift",
                                     value=body["evidence"])

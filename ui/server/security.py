@@ -9,9 +9,7 @@ rebinding).
 
 from __future__ import annotations
 
-import getpass
 import hmac
-import os
 import secrets
 import time
 from dataclasses import dataclass
@@ -25,6 +23,7 @@ from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
 from resources.console_users import ConsoleUsers, Role
+from resources.person import operating_user
 from ui.server.settings import Console
 
 COOKIE: Final = "mlops_console"
@@ -93,7 +92,7 @@ class Guard:
             HTTPException: 401 without a session.
         """
         if not self.login_required:
-            return Person(_local_name(), "admin", "local")
+            return Person(operating_user(), "admin", "local")
         token = request.cookies.get(COOKIE, "")
         session, now = self._sessions.get(token), time.monotonic()
         if session is None or session.ends < now:
@@ -163,10 +162,3 @@ class Guard:
 
 def _hostname(host: str) -> str:
     return urlsplit(f"//{host}").hostname or ""
-
-
-def _local_name() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return f"uid {os.getuid()}"

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Header, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from mlops_assets.contracts.files import ALERT_TOKEN_FILE
 from resources.durable import write_bytes
 from ui.server import schemas
 from ui.server.routes.context import Anyone, TheWorld
@@ -18,7 +19,6 @@ from ui.server.routes.trying import read_body
 from ui.server.views.automation import alerts
 
 router = APIRouter()
-TOKEN_FILE: Final = "run/alert-token"  # noqa: S105 - a path
 TOLD_FILE: Final = "console/alerts.json"
 KEPT: Final = 300
 
@@ -79,10 +79,10 @@ async def post_webhook(
     request: Request, world: TheWorld, authorization: Annotated[str, Header()] = ""
 ) -> schemas.Done:
     """Alertmanager tells what fires; it knows the token in this home."""
-    path = world.console.home / TOKEN_FILE
+    path = world.console.home / ALERT_TOKEN_FILE
     wanted = f"Bearer {path.read_text().strip()}" if path.is_file() else ""
     if not wanted or not hmac.compare_digest(authorization.encode(), wanted.encode()):
-        raise HTTPException(401, f"send the token in {TOKEN_FILE} as a bearer token")
+        raise HTTPException(401, f"send the token in {ALERT_TOKEN_FILE} as a bearer token")
     try:
         told = Notification.model_validate_json(await read_body(request)).alerts
     except ValidationError as error:

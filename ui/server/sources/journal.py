@@ -96,7 +96,6 @@ class Journal:
         self.truths: dict[str, str] = {}
         self.buckets: defaultdict[int, dict[str, Bucket]] = defaultdict(dict)
         self.slots: dict[str, str] = {}
-        self.tags: dict[str, str] = {}
         self.labelled = 0
 
     def read(self) -> int:
@@ -150,7 +149,7 @@ class Journal:
             bucket.confidence += row.confidence
             bucket.low += row.confidence < LOW
             bucket.latencies[_cell(row.latency_ms)] += 1
-            self.slots[row.version], self.tags[row.version] = row.slot, row.tag
+            self.slots[row.version] = row.slot
         elif kind == "feedback":
             self.truths[record["prediction_id"]] = record["label"]
             self.labelled += 1

@@ -49,6 +49,11 @@ class Report:
     body: dict[str, Any]
 
     @property
+    def model_version(self) -> str:
+        """Of which model."""
+        return str(self.body["model_version"])
+
+    @property
     def limit(self) -> float:
         """The Kolmogorov-Smirnov distance that chance passes in 1 % of looks at one column."""
         here, there = max(1, self.body["window_rows"]), max(1, self.body["reference_rows"])
@@ -66,9 +71,19 @@ class Store:
     dataset: dict[str, Any] = field(default_factory=dict)
     dataset_version: str = ""
     dataset_before: dict[str, Any] = field(default_factory=dict)
-    performance: dict[str, Any] = field(default_factory=dict)
-    evaluations: dict[str, Any] = field(default_factory=dict)
     graph: Graph | None = field(default=None, compare=False)
+
+    @property
+    def report(self) -> Report | None:
+        """The latest drift report."""
+        return self.reports[-1] if self.reports else None
+
+    @property
+    def reports_of_one(self) -> list[Report]:
+        """The drift reports of the model that the latest is of."""
+        latest = self.report
+        return [] if latest is None else [each for each in self.reports
+                                          if each.model_version == latest.model_version]
 
     def label(self, version: str) -> str:
         """The short name of a model version."""
@@ -100,8 +115,6 @@ class StoreReader:
         graph = load_graph(ArtifactStore(self._root))
         datasets = graph.of("dataset")
         judged = _current(graph, "rollout_report")
-        evaluation = _current(graph, "model_evaluation")
-        performance = _current(graph, "performance_report")
         return Store(
             models=[self._model(graph, each) for each in graph.of("exported_model")
                     if (graph.folder(each) / "model_card.json").is_file()],
@@ -112,8 +125,6 @@ class StoreReader:
             dataset=_values(graph, datasets[-1]) if datasets else {},
             dataset_version=datasets[-1].version if datasets else "",
             dataset_before=_values(graph, datasets[-2]) if len(datasets) > 1 else {},
-            performance={} if performance is None else _values(graph, performance),
-            evaluations={} if evaluation is None else _values(graph, evaluation),
             graph=graph,
         )
 

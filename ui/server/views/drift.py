@@ -15,28 +15,32 @@ MEASURE: Final = "distance from the reference (KS); chance passes the limit in 1
 
 def drift(world: World) -> schemas.Drift:
     """Everything of the latest report of the model that serves, or of any if it has none."""
-    reports = world.store.value.reports
-    settings = world.console.settings.drift
-    if not reports:
+    store, settings = world.store.value, world.console.settings.drift
+    latest = store.report
+    if latest is None:
         return schemas.Drift(
             known=False, verdict="unknown", reason="no drift report yet", action="none",
             action_reason="", at=None, model="", window_rows=0,
             window_size=settings.window_rows, evidence=None, alarm_at=1 / settings.alpha,
             alpha=settings.alpha, history=[], alarm_window=0, signals=[], heat=heat([]),
             classes=[], accuracy=[], pairs=[], report="")
-    latest = reports[-1]
     body, decision = latest.body, latest.body["decision"]
-    same = [each for each in reports if each.body["model_version"] == body["model_version"]]
     return schemas.Drift(
         known=True, verdict=body["verdict"], reason=body["reason"], action=decision["action"],
         action_reason=decision["reason"], at=latest.at,
-        model=world.store.value.label(body["model_version"]), window_rows=body["window_rows"],
+        model=store.label(latest.model_version), window_rows=body["window_rows"],
         window_size=body["window_size"], evidence=body["evidence"], alarm_at=body["alarm_at"],
         alpha=body["alpha"], history=body["history"], alarm_window=body["alarm_window"],
-        signals=[_signal(raw) for raw in body["signals"]], heat=heat(same),
+        signals=[_signal(raw) for raw in body["signals"]], heat=heat(store.reports_of_one),
         classes=[_class(raw) for raw in body["classes"]],
         accuracy=[_accuracy(raw) for raw in body["accuracy"]], pairs=pairs(latest),
         report=f"/api/v1/drift/report/{latest.version}")
+
+
+def report_of_champion(world: World) -> Report | None:
+    """The latest report, where it is of the model that serves."""
+    latest, now = world.store.value.report, world.ledger.value.state.slots.get("champion")
+    return latest if latest and now and latest.model_version == now.model_version else None
 
 
 def pairs(report: Report | None) -> list[schemas.DriftPair]:

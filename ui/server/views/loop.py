@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from ui.server import schemas
 from ui.server.views.audit import entries
-from ui.server.views.drift import heat, pairs
+from ui.server.views.drift import heat, pairs, report_of_champion
 from ui.server.views.needs import needs
 from ui.server.views.rollout import champion, newer, rollout
 from ui.server.views.stages import GOING, WAITING, ago, latest_run, stages
@@ -25,16 +25,14 @@ def loop(world: World, span: schemas.Range) -> schemas.Loop:
     """The overview of one moment."""
     requests = traffic(world, span)
     waiting = needs(world)
-    reports = world.store.value.reports
-    latest = reports[-1] if reports else None
+    latest = world.store.value.report
     serving = rollout(world)
     asking = [need for need in waiting if need.level != "ok"]
     return schemas.Loop(
         at=datetime.now(UTC), headline=_headline(world, serving), subline=_subline(asking),
         sources=world.source_views(), stages=stages(world, requests), turn=_turn(world),
         traffic=requests, rollout=serving, needs=waiting,
-        heat=heat([each for each in reports
-                   if latest and each.body["model_version"] == latest.body["model_version"]]),
+        heat=heat(world.store.value.reports_of_one),
         pairs=pairs(latest)[:SHOWN_PAIRS], drift_at=None if latest is None else latest.at,
         audit=entries(world, SHOWN_AUDIT),
         counts={"models": len(world.store.value.models), "needs": len(asking),
@@ -58,11 +56,10 @@ def _headline(world: World, serving: schemas.Rollout) -> list[schemas.Part]:
 
 
 def _drift_part(world: World) -> list[schemas.Part]:
-    reports = world.store.value.reports
-    now = world.ledger.value.state.slots.get("champion")
-    if not reports or now is None or reports[-1].body["model_version"] != now.model_version:
+    report = report_of_champion(world)
+    if report is None:
         return []
-    body = reports[-1].body
+    body = report.body
     if body["verdict"] == "drifted":
         return [schemas.Part(text=" "), schemas.Part(text="Production has drifted", href="/drift"),
                 schemas.Part(text={"retrain": ", and a retraining is asked for.",

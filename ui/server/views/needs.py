@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 
 from ui.server import schemas
+from ui.server.views.drift import report_of_champion
 from ui.server.views.predictions import queue
 from ui.server.views.rollout import newer, rollout
 from ui.server.world import World, moment
@@ -48,15 +49,10 @@ def _alerts(world: World, said: Collection[str]) -> Iterator[schemas.Need]:
 
 
 def _drift(world: World) -> Iterator[schemas.Need]:
-    reports = world.store.value.reports
-    serving = world.ledger.value.state.slots.get("champion")
-    if not reports or serving is None:
+    latest = report_of_champion(world)
+    if latest is None or latest.body["verdict"] not in ("drifted", "watch"):
         return
-    latest = reports[-1]
     body, decision = latest.body, latest.body["decision"]
-    if body["model_version"] != serving.model_version or body["verdict"] not in ("drifted",
-                                                                                 "watch"):
-        return
     yield schemas.Need(
         id=f"drift-{latest.version}", level="warn",
         title="Production has drifted" if body["verdict"] == "drifted" else "Drift is suspected",

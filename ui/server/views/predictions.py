@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from mlops_assets.contracts.prediction import PredictionRecord
 from mlops_assets.contracts.receipt import Receipt
 from mlops_assets.lineage.report import make_receipt
 from mlops_assets.lineage.subject import Subject, exported_model
@@ -57,7 +58,7 @@ def prediction(world: World, prediction_id: str) -> schemas.PredictionDetail | N
     record = find(journal_folder(world.console.home), prediction_id)
     if record is None:
         return None
-    receipt = _receipt(world, prediction_id)
+    receipt = _receipt(world, record)
     answer = record.answer
     row = Row(
         answer.prediction_id, answer.label, answer.confidence, answer.model.version,
@@ -78,13 +79,13 @@ def prediction(world: World, prediction_id: str) -> schemas.PredictionDetail | N
         receipt=receipt is not None)
 
 
-def _receipt(world: World, prediction_id: str) -> Receipt | None:
-    graph, home = world.store.value.graph, world.console.home
-    record = find(journal_folder(home), prediction_id)
-    if graph is None or record is None:
+def _receipt(world: World, record: PredictionRecord) -> Receipt | None:
+    graph, answer = world.store.value.graph, record.answer
+    if graph is None:
         return None
-    exported = exported_model(graph, record.answer.model.sha256)
-    return make_receipt(home, graph, Subject("prediction", prediction_id, exported, record))
+    subject = Subject("prediction", answer.prediction_id,
+                      exported_model(graph, answer.model.sha256), record)
+    return make_receipt(world.console.home, graph, subject)
 
 
 def _row(world: World, row: Row) -> dict[str, object]:

@@ -125,12 +125,12 @@ def _service(world: World, traffic: schemas.Traffic) -> schemas.Stage:
 
 
 def _drift(world: World) -> schemas.Stage:
-    reports = world.store.value.reports
+    latest = world.store.value.report
     link = schemas.Part(text="Signals", href="/drift")
-    if not reports:
+    if latest is None:
         return schemas.Stage(key="drift", title="Drift", state="idle", status="No report yet",
                              token=NOTHING, link=link, facts=[])
-    body = reports[-1].body
+    body = latest.body
     verdict, alarm = body["verdict"], body["alarm_at"]
     evidence = body["evidence"]
     over = [each for each in body["signals"] if each["adjusted"] <= 0.05]
@@ -142,7 +142,7 @@ def _drift(world: World) -> schemas.Stage:
     if body["signals"]:
         facts.append(schemas.Fact(label="Farthest", value=say(body["signals"][0]["name"]),
                                   tone="warn" if verdict == "drifted" else "plain"))
-    facts.append(schemas.Fact(label="Looked", value=ago(reports[-1].at)))
+    facts.append(schemas.Fact(label="Looked", value=ago(latest.at)))
     state: schemas.State = "ok" if verdict == "stable" else "idle" if verdict == "too-few" \
         else "warn"
     return schemas.Stage(key="drift", title="Drift", state=state, status=status, token=NOTHING,
