@@ -109,6 +109,9 @@ class Drill:
     async def run(self, bento_tag: str) -> RolloutState:
         """Ask and label until the rollout has ended and the service serves what came of it."""
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
+            watcher = await stack.enter_async_context(connected(self.platform.port))
+            # Until then the step before answers, and what it fails counts for its own revision.
+            await _heard(watcher, self.platform.state())
             for client in clients(bento_tag):
                 wire = await stack.enter_async_context(connected(self.platform.port))
                 chance = random.Random(f"{bento_tag} {client}")
@@ -117,7 +120,9 @@ class Drill:
                 wire = await stack.enter_async_context(connected(self.platform.port))
                 group.create_task(self._label(wire))
             state = await self._judge()
-            await self._heard(await stack.enter_async_context(connected(self.platform.port)), state)
+            await _heard(watcher, state)
+            # Failures are journaled half a second after the first.
+            await asyncio.sleep(1.0)
             self._over = True
         return state
 
@@ -156,18 +161,17 @@ class Drill:
                 f"no verdict on {state.step}: {reason}")
         return state
 
-    async def _heard(self, wire: Wire, state: RolloutState) -> None:
-        """Return a second after the service has begun to route by a state."""
-        async with asyncio.timeout(30):
-            while True:
-                models = json.loads((await ask(wire, request("/v1/models", method="GET"))).body)
-                if models["revision"] == state.revision:
-                    break
-                await asyncio.sleep(0.2)
-        assert {each["slot"]: each["bento_tag"] for each in models["models"]} == {
-            slot: each.bento_tag for slot, each in state.slots.items()}
-        # Failures are journaled half a second after the first.
-        await asyncio.sleep(1.0)
+
+async def _heard(wire: Wire, state: RolloutState) -> None:
+    """Return when the service routes by a state."""
+    async with asyncio.timeout(30):
+        while True:
+            models = json.loads((await ask(wire, request("/v1/models", method="GET"))).body)
+            if models["revision"] == state.revision:
+                break
+            await asyncio.sleep(0.2)
+    assert {each["slot"]: each["bento_tag"] for each in models["models"]} == {
+        slot: each.bento_tag for slot, each in state.slots.items()}
 
 
 async def ask(wire: Wire, content: bytes) -> Answer:
