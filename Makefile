@@ -116,9 +116,10 @@ soak: $(DEV) ## An hour of mixed traffic on the service, watched for growth
 bench-train: $(STAMP) ## Training speed
 	$(BIN)/python -m benchmarks.train
 
-bench-data: data ## Data reading speed, and odd images found beside CleanVision
+bench-data: data ## Data reading speed, memory at many rows, odd images beside CleanVision
 	$(BIN)/python -m benchmarks.data
 	$(BIN)/python -m benchmarks.issues
+	$(BIN)/python -m benchmarks.rows
 
 bench-orchestration: $(STAMP) ## What Dagster costs a step
 	$(BIN)/python -m benchmarks.orchestration
@@ -141,7 +142,7 @@ lock: $(BOOT)/bin/uv ## Resolve the dependencies anew
 	$(BOOT)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url -p 3.11 \
 		pyproject.toml -o requirements.lock
 	$(BOOT)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url -p 3.11 \
-		--extra dev --extra openvino --extra s3 -c requirements.lock pyproject.toml -o requirements-dev.lock
+		--extra dev --extra openvino --extra ray --extra s3 -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 chromium: $(VENV)/bin/python ## A browser for the tests of pages
 	@deploy/chromium.sh $(VENV)/chromium

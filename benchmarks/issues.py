@@ -17,11 +17,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any, Final
 
 import cv2
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from sklearn.datasets import load_sample_image
 
@@ -30,7 +32,7 @@ from benchmarks.report import Report, Row, describe_machine, publish
 from mlops_assets.config import ValidationSettings
 from mlops_assets.provenance.hashing import sha256_bytes
 from mlops_assets.validated.inspection import Facts, Fault, inspect_image
-from mlops_assets.validated.issues import list_issues
+from mlops_assets.validated.issues import LOOK_SCHEMA, list_issues
 
 HERE: Final = Path(__file__).resolve().parent
 PEER: Final = HERE / "peers" / "cleanvision.txt"
@@ -106,7 +108,7 @@ def ours(folder: Path, threads: int) -> dict[str, set[str]]:
     with ThreadPoolExecutor(threads) as pool:
         looked = list(pool.map(look, paths))
     found: dict[str, set[str]] = {name: set() for name in NAMES}
-    rows, looks, seen = [], [], set()
+    rows, looks, thumbnails, seen = [], [], [], set()
     for path, (digest, facts) in zip(paths, looked, strict=True):
         if isinstance(facts, Fault):
             # What is nearly constant does not even pass inspection.
@@ -116,11 +118,13 @@ def ours(folder: Path, threads: int) -> dict[str, set[str]]:
             found["exact_duplicates"].add(path.name)
             continue
         seen.add(digest)
-        rows.append({"image_id": digest, "source": path.name, "label": "x",
-                     "thumbnail": facts.thumbnail})
-        looks.append(facts.look)
+        rows.append({"image_id": digest, "source": path.name, "label": "x"})
+        looks.append(astuple(facts.look))
+        thumbnails.append(facts.thumbnail)
     theirs = {mine: name for name, mine in NAMES.items()}
-    for row in list_issues(rows, looks, limits.issues):
+    for row in list_issues(
+            pl.DataFrame(rows), pl.DataFrame(looks, LOOK_SCHEMA, orient="row"),
+            np.frombuffer(b"".join(thumbnails), np.uint8).reshape(len(rows), -1), limits.issues):
         found[theirs[row["kind"]]].add(row["source"])
     return found
 

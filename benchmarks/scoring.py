@@ -37,8 +37,8 @@ from mlops_assets.contracts.pixels import PixelSpec, decode_pixels
 from mlops_assets.models.export import export_program
 from mlops_assets.models.network import ImageNetwork, NetworkSpec
 from mlops_assets.monitoring.scorer import load_scorer
-from mlops_assets.monitoring.scoring import in_order, thread_count
 from mlops_assets.provenance.hashing import sha256_file
+from resources.engine import Threads
 from resources.folders import LocalFolder
 from resources.steps import Step, Workspace, run_step
 
@@ -110,7 +110,7 @@ def at_the_limit(home: Home, contents: Sequence[bytes], batch: int, threads: int
         return scorer.session.run(["probabilities"], {"images": pixels})
 
     batches = [contents[start : start + batch] for start in range(0, len(contents), batch)]
-    for _ in in_order(score, batches, threads=threads):
+    for _ in Threads(threads).run(lambda: score, batches):
         pass
 
 
@@ -135,7 +135,7 @@ def run_case(case: Case, root: Path, rounds: int) -> list[dict[str, Any]]:
         sides: dict[str, Callable[[], None]] = {
             "asset": asset,
             "limit": lambda: at_the_limit(
-                home, contents, settings.batch_size, thread_count(settings)),
+                home, contents, settings.batch_size, settings.threads),
         }
         for number in range(rounds + 1):
             (folder / f"round-{number}{case.suffix}").write_bytes(case.encode(-1 - number & 0xFFFF))

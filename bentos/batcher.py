@@ -15,6 +15,8 @@ Result = TypeVar("Result")
 SWEEP_SECONDS: Final = 0.25
 PATIENCE: Final = 0.06
 MAX_PATIENCE_SECONDS: Final = 0.003
+CROWDED_SECONDS: Final = 0.25
+TURNS: Final = 3
 
 
 class Overloaded(Exception):
@@ -30,12 +32,15 @@ class Expired(Exception):
 
 
 class _Waiting(Generic[Item, Result]):
-    __slots__ = ("answer", "deadline", "item")
+    __slots__ = ("answer", "aside", "deadline", "item")
 
-    def __init__(self, item: Item, answer: asyncio.Future[Result], deadline: float) -> None:
+    def __init__(
+        self, item: Item, answer: asyncio.Future[Result], deadline: float, *, aside: bool
+    ) -> None:
         self.item = item
         self.answer = answer
         self.deadline = deadline
+        self.aside = aside
 
 
 class _Job(Generic[Item, Result]):
@@ -60,6 +65,10 @@ class Batcher(Generic[Item, Result]):
     that one takes at most half of it, by the pace of the latest ones. An item is refused when
     ``max_queue`` items wait, or when more wait than the next batches take and the target would be
     missed: those that are accepted are then answered in time.
+
+    Where items come one at a time, and take at most ``stay_seconds`` by the pace of the latest, the
+    loop works on each by itself: handing one to a thread and back costs a tenth of its time. When
+    another item came meanwhile the lanes have the work again.
     One event loop uses a batcher; it needs no lock.
     """
 
@@ -73,6 +82,7 @@ class Batcher(Generic[Item, Result]):
         lanes: int = 1,
         max_wait: float = math.inf,
         timeout: float = math.inf,
+        stay_seconds: float = 0.0,
     ) -> None:
         """``on_batch`` hears the size and the seconds of every finished batch, on the loop.
 
@@ -83,6 +93,7 @@ class Batcher(Generic[Item, Result]):
         self._max_queue: Final = max_queue
         self._max_wait: Final = max_wait
         self._timeout: Final = timeout
+        self._stay_seconds: Final = stay_seconds
         self._on_batch = on_batch
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._oldest: deque[_Waiting[Item, Result]] = deque()
@@ -99,6 +110,8 @@ class Batcher(Generic[Item, Result]):
         self._computing = 0
         self._busy = 0
         self._level = 0
+        self._crowded_until = 0.0
+        self._just_stayed = 0
         self._seconds_an_item = 0.0
         self._closed = False
 
@@ -150,8 +163,10 @@ class Batcher(Generic[Item, Result]):
             seconds = min(max(math.ceil(expected), 1), 60)
             raise Overloaded(f"{waiting} images wait already", retry_after=seconds)
 
-    def submit(self, item: Item) -> asyncio.Future[Result]:
+    def submit(self, item: Item, *, aside: bool = False) -> asyncio.Future[Result]:
         """The result for ``item``, to be awaited. A cancelled one leaves the queue.
+
+        For one that nobody waits for, such as a shadow's, ``aside`` always takes a lane.
 
         Raises:
             Overloaded: too many wait already, or the batcher is closed.
@@ -160,7 +175,11 @@ class Batcher(Generic[Item, Result]):
         """
         self.check()
         loop = asyncio.get_running_loop()
-        entry = _Waiting[Item, Result](item, loop.create_future(), loop.time() + self._timeout)
+        now = loop.time()
+        if self._just_stayed:
+            # It came while the loop worked, or somebody is as quick as another client would be.
+            self._crowded_until = now + CROWDED_SECONDS
+        entry = _Waiting[Item, Result](item, loop.create_future(), now + self._timeout, aside=aside)
         self._queue.append(entry)
         self._oldest.append(entry)
         if self._sweep is None and self._timeout < math.inf:
@@ -208,10 +227,27 @@ class Batcher(Generic[Item, Result]):
         entries = self._take()
         if entries:
             self._computing, self._busy = self._computing + len(entries), self._busy + 1
-            self._jobs.put(_Job[Item, Result](entries, loop))
+            job = _Job[Item, Result](entries, loop)
+            if self._may_stay(job):
+                self._just_stayed = TURNS
+                loop.call_soon(self._turn, loop)
+                self._finish(job, self._outcomes([entries[0].item]))
+            else:
+                self._jobs.put(job)
         else:
             self._active -= 1
             self._resting.set()
+
+    def _may_stay(self, job: _Job[Item, Result]) -> bool:
+        return (self._computing == 1 and not self._queue and not job.entries[0].aside
+                and 0 < self._seconds_an_item <= self._stay_seconds
+                and job.started >= self._crowded_until)
+
+    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Count the turns of the loop in which what came meanwhile is read and submitted."""
+        self._just_stayed -= 1
+        if self._just_stayed:
+            loop.call_soon(self._turn, loop)
 
     def _share(self) -> int:
         """A lane's part of what was here lately."""

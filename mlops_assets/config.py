@@ -205,6 +205,13 @@ class ScoringSettings(Section):
     threads: int = Field(0, ge=0, description="0: every core this process may use")
 
 
+class ComputeSettings(Section):
+    """Who validates, embeds and scores: this process, or an existing Ray cluster."""
+
+    engine: Literal["local", "ray"] = "local"
+    address: str = Field("auto", min_length=1, description="of the Ray cluster, as for `ray.init`")
+
+
 class ExportSettings(Section):
     """Forms of the exported program, and the backends that a release compares."""
 
@@ -284,6 +291,7 @@ class Settings(BaseSettings):
     freshness: FreshnessSettings = FreshnessSettings()
     landing: LandingSettings = LandingSettings()
     scoring: ScoringSettings = ScoringSettings()
+    compute: ComputeSettings = ComputeSettings()
     export: ExportSettings = ExportSettings()
     release: ReleaseSettings = ReleaseSettings()
     rollout: RolloutSettings = RolloutSettings()

@@ -46,6 +46,10 @@ class Archive:
             name: member for name, member in found.items()
             if not any(part.startswith(".") for part in PurePosixPath(name).parts)}
 
+    def __reduce__(self) -> tuple[type[Archive], tuple[Path]]:
+        """Another process opens the file for itself."""
+        return Archive, (self.path,)
+
     def paths(self) -> list[str]:
         """See ``Folder``."""
         return sorted(self._members)

@@ -174,6 +174,10 @@ class Kept:
         """See ``Folder``."""
         return self._folder.paths()
 
+    def __reduce__(self) -> tuple[type[Kept], tuple[Folder]]:
+        """Another process reads for itself."""
+        return Kept, (self._folder,)
+
     def mark(self) -> dict[str, str]:
         """See ``Folder``."""
         return self._folder.mark()

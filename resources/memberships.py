@@ -12,7 +12,7 @@ from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.manifest import ROW_SCHEMA, ROWS_FILE
 from mlops_assets.provenance.hashing import canonical_json
 from mlops_assets.provenance.merkle import MembershipProof, verify
-from mlops_assets.provenance.rows import HEADER_FILE, row_leaves
+from mlops_assets.provenance.rows import dataset_leaves, dataset_rows
 from mlops_assets.provenance.tree_file import TreeFile, tree_bytes
 from resources.durable import write_parts
 
@@ -40,14 +40,9 @@ def open_tree(home: Path, root: str) -> TreeFile:
     path = _place(home, root)
     with suppress(FileNotFoundError, ValueError):
         return TreeFile(path)
-    import pyarrow.parquet as pq
-
     folder = home / "store" / "dataset" / root
-    header = (folder / HEADER_FILE).read_bytes()
-    with pq.ParquetFile(folder / ROWS_FILE) as file:
-        rows = file.read(columns=ROW_SCHEMA.names).to_pylist()
-    keys = [bytes.fromhex(row["image_id"]) for row in rows]
-    write_parts(path, tree_bytes(keys, row_leaves(header, rows)))
+    keys = [bytes.fromhex(row["image_id"]) for row in dataset_rows(folder)]
+    write_parts(path, tree_bytes(keys, dataset_leaves(folder)))
     return TreeFile(path)
 
 

@@ -13,6 +13,8 @@ from sensors.runs import UNFINISHED
 JOB_NAME: Final = "ingest"
 ATTEMPTS: Final = 3
 SHOWN: Final = 3
+# A tick has a time limit; the next one asks for the rest.
+MOST: Final = 100
 
 
 class Looked(Protocol):
@@ -65,8 +67,11 @@ def build_landing_sensor(
         found = look({key: (state, since) for key, (state, since) in seen.items()},
                      datetime.now(UTC))
         cursor, waiting = json.dumps(found.seen), list(found.waiting)
-        requests, added = [], []
+        requests: list[dg.RunRequest] = []
+        added: list[str] = []
         for key in found.ready:
+            if len(requests) == MOST:
+                break
             runs = context.instance.get_runs(dg.RunsFilter(tags={LANDING_TAG: key}))
             refusal = _refusal(list(runs), key)
             if refusal is not None:

@@ -35,6 +35,7 @@ from mlops_assets.validated.build import build_validated
 from mlops_assets.validated.dataset import build_dataset
 from resources.bentos import list_files
 from resources.dvc import DvcRepository
+from resources.engine import Threads
 from resources.journal import JournalWriter
 from resources.platform_db import PlatformDatabase
 from resources.steps import Reading, Step, StepResult, Workspace
@@ -99,7 +100,7 @@ class SmallPlatform(Home):
         DvcRepository(self.store.root).track(self.store.path(raw.ref))
         self.run(Step("validated", ("validated_images", "quarantined_images"),
                       inputs={"raw_images": "same-partition"}),
-                 partial(build_validated, LIMITS, threads=1), partition=BATCH)
+                 partial(build_validated, LIMITS, engine=Threads(1)), partition=BATCH)
         self.run(Step("validated", ("dataset",), inputs={"validated_images": "every-partition"}),
                  partial(build_dataset, SplitShares(), LIMITS))
 

@@ -1,7 +1,10 @@
 """On the path of a service whose journal is not chained: what the chain costs is the difference."""
 
+import os
 from collections.abc import Iterable
+from types import SimpleNamespace
 
+from resources import journal
 from resources.chain import Chain
 
 
@@ -12,3 +15,6 @@ def plain(self: Chain, lines: Iterable[bytes]) -> bytes:
 
 
 Chain.link = plain  # type: ignore[method-assign]
+# What tells the chain's end is all that the journal writes in place.
+journal.os = SimpleNamespace(  # type: ignore[assignment]
+    **{**vars(os), "pwrite": lambda _handle, content, _offset: len(content)})

@@ -9,6 +9,7 @@ from mlops_assets.features.embeddings import build_embeddings
 from mlops_assets.features.shards import build_shards
 from mlops_assets.features.statistics import build_statistics
 from mlops_assets.present import BATCHES, DATA_OWNER, ON_NEW_BYTES, check, materialize
+from resources.engine import build_engine
 from resources.platform import Platform
 from resources.steps import Step
 
@@ -70,10 +71,12 @@ def embeddings(context: dg.AssetExecutionContext, platform: Platform) -> Results
                 "pixels": pixels.model_dump(mode="json")},
         seed=training.seed, threads=training.threads,
     )
+    # The network itself uses the threads.
+    engine = build_engine(settings.compute, threads=1)
     yield from materialize(
         context, platform, step,
         lambda work: build_embeddings(
-            features, pixels, work, seed=training.seed, threads=training.threads
+            features, pixels, work, engine, seed=training.seed, threads=training.threads
         ),
     )
 

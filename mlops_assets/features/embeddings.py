@@ -7,7 +7,9 @@ as fixed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import polars as pl
@@ -17,38 +19,62 @@ from mlops_assets.config import FeatureSettings
 from mlops_assets.contracts.manifest import MANIFEST_FILE
 from mlops_assets.contracts.pixels import PixelSpec, decode_pixels
 from mlops_assets.raw.snapshot import read_batches
+from resources.engine import Engine
 from resources.steps import Workspace
 
-EMBEDDINGS_FILE = "embeddings.npy"
-IDS_FILE = "ids.npy"
+EMBEDDINGS_FILE: Final = "embeddings.npy"
+IDS_FILE: Final = "ids.npy"
+Embed = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, slots=True)
+class Backbone:
+    """Makes the network that embeds; the same one from the same settings and seed."""
+
+    settings: FeatureSettings
+    channels: int
+    seed: int
+    threads: int
+
+    def __call__(self) -> Embed:
+        """A function from uint8 ``[n, H, W, C]`` to float32 ``[n, D]``."""
+        import timm
+        import torch
+
+        torch.set_num_threads(self.threads)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.seed)
+            network = timm.create_model(
+                self.settings.backbone, pretrained=self.settings.pretrained, num_classes=0,
+                in_chans=self.channels)
+        network = network.eval().to(memory_format=torch.channels_last)
+
+        def embed(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+            with torch.inference_mode():
+                batch = torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+                vectors: NDArray[np.float32] = network(batch).float().numpy()
+                return vectors
+
+        return embed
 
 
 def build_embeddings(
-    settings: FeatureSettings, pixels: PixelSpec, work: Workspace, *, seed: int, threads: int
+    settings: FeatureSettings, pixels: PixelSpec, work: Workspace, engine: Engine, *, seed: int,
+    threads: int,
 ) -> None:
     """Write ``embeddings.npy`` float32 ``[N, D]`` and ``ids.npy`` ``[N]``, sorted by image id."""
-    import timm
-    import torch
-
     manifest = pl.read_parquet(work.read("validated_images") / MANIFEST_FILE, columns=["image_id"])
     wanted = set(manifest["image_id"])
-    torch.set_num_threads(threads)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        backbone = timm.create_model(
-            settings.backbone, pretrained=settings.pretrained, num_classes=0,
-            in_chans=pixels.channels,
-        )
-    dimensions = int(backbone.num_features)  # type: ignore[arg-type]
-    backbone = backbone.eval().to(memory_format=torch.channels_last)
     ids: list[str] = []
-    parts: list[NDArray[np.float32]] = []
-    with torch.inference_mode():
+
+    def batches() -> Iterator[NDArray[np.uint8]]:
         for names, images in _decoded(work, pixels, wanted, settings.batch_size):
-            batch = torch.from_numpy(images).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
-            parts.append(backbone(batch).float().numpy())
-            ids += names
-    vectors = np.concatenate(parts) if parts else np.zeros((0, dimensions), np.float32)
+            ids.extend(names)
+            yield images
+
+    backbone = Backbone(settings, pixels.channels, seed, threads)
+    vectors = np.concatenate([*engine.run(backbone, batches())] or [
+        backbone()(np.zeros((0, *pixels.shape), np.uint8))])
     order = np.argsort(np.array(ids, dtype="S64"), kind="stable")
     out, summary = work.out("embeddings"), work.summary("embeddings")
     np.save(out / EMBEDDINGS_FILE, vectors[order])

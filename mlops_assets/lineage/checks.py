@@ -10,13 +10,12 @@ from typing import Final
 
 from mlops_assets.contracts.manifest import ROWS_FILE
 from mlops_assets.lineage.graph import Artifact, Graph, record_files
-from mlops_assets.lineage.images import dataset_leaves
 from mlops_assets.lineage.pointers import dvc_pointer
 from mlops_assets.provenance.hashing import RECORD_FILE, canonical_json
 from mlops_assets.provenance.integrity import Damage, artifact_remedy, inspect_artifact
 from mlops_assets.provenance.merkle import merkle_root
 from mlops_assets.provenance.record import DamagedRecord, InputRef, ProvenanceRecord
-from mlops_assets.provenance.rows import HEADER_FILE
+from mlops_assets.provenance.rows import HEADER_FILE, dataset_leaves
 from resources.store import ArtifactStore, DamagedArtifact, MissingArtifact
 
 RESTORE: Final = "restore it from a backup"
@@ -53,11 +52,10 @@ def check_artifact(graph: Graph, folder: Path) -> Checked:
 def _check_root(record: ProvenanceRecord, folder: Path) -> list[Damage]:
     if record.rule != "merkle-rows-v1":
         return []
-    leaves, _ = dataset_leaves(folder)
-    bound = json.loads(leaves[0])["files"]
+    bound = json.loads((folder / HEADER_FILE).read_bytes())["files"]
     others = {name: digest for name, digest in record.files.items()
               if name not in (ROWS_FILE, HEADER_FILE)}
-    if merkle_root(leaves) == record.version and bound == others:
+    if merkle_root(dataset_leaves(folder)) == record.version and bound == others:
         return []
     return [Damage(folder, "has rows that do not give its Merkle root", artifact_remedy(folder))]
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mlops_assets.contracts.manifest import QUARANTINE_FILE, ROW_SCHEMA, ROWS_FILE
+from mlops_assets.contracts.manifest import QUARANTINE_FILE
 from mlops_assets.contracts.prediction import PredictionRecord
 from mlops_assets.lineage.graph import Artifact, Graph
 from mlops_assets.provenance.merkle import MembershipProof, prove, verify
-from mlops_assets.provenance.rows import HEADER_FILE, row_leaves
+from mlops_assets.provenance.rows import dataset_leaves, dataset_rows
 from resources.chain import unlink
 from resources.journal import journal_folder
 
@@ -90,25 +90,17 @@ def image_is_known(home: Path, graph: Graph, image_id: str) -> bool:
         next(seen_by_predictions(home, image_id), None) is not None
 
 
-def dataset_leaves(folder: Path) -> tuple[list[bytes], pa.Table]:
-    """The Merkle leaves of a dataset (the header first) and its rows."""
-    with pq.ParquetFile(folder / ROWS_FILE) as file:
-        table = file.read(columns=ROW_SCHEMA.names)
-    return row_leaves((folder / HEADER_FILE).read_bytes(), table.to_pylist()), table
-
-
 def memberships(graph: Graph, image_id: str) -> Iterator[Membership]:
     """Every dataset with the image, each with a proof that was checked against its version."""
     for artifact in graph.of("dataset"):
         folder = graph.folder(artifact)
-        with pq.ParquetFile(folder / ROWS_FILE) as file:
-            ids = file.read(columns=["image_id"]).column("image_id").to_pylist()
-        if image_id not in ids:
+        index = next((at for at, row in enumerate(dataset_rows(folder))
+                      if row["image_id"] == image_id), None)
+        if index is None:
             continue
-        index = ids.index(image_id)
-        leaves, table = dataset_leaves(folder)
+        leaves = list(dataset_leaves(folder))
         proof = prove(leaves, index + 1)
-        yield Membership(artifact, table.slice(index, 1).to_pylist()[0], proof,
+        yield Membership(artifact, json.loads(leaves[index + 1]), proof,
                          verify(leaves[index + 1], proof, artifact.version))
 
 

@@ -23,7 +23,6 @@ from mlops_assets.monitoring.rollouts import build_rollout_report, facts, follow
 from mlops_assets.monitoring.scoring import (
     build_batch_predictions,
     serving_model,
-    thread_count,
 )
 from mlops_assets.present import (
     MODEL_OWNER,
@@ -36,6 +35,7 @@ from mlops_assets.present import (
 )
 from mlops_assets.provenance.record import InputRef
 from mlops_assets.serving.effect import change
+from resources.engine import build_engine, usable_cores
 from resources.folders import Kept, hash_listing, list_files, open_folder
 from resources.journal import journal_folder, read_hour, read_labels
 from resources.mlflow import Tracking
@@ -205,7 +205,8 @@ def batch_predictions(context: dg.AssetExecutionContext, platform: Platform) -> 
     settings = platform.settings.scoring
     folder = Kept(open_folder(settings.root, context.partition_key,
                               base=platform.project_root, setting="configs/scoring.yaml"))
-    files = list_files(folder, threads=thread_count(settings))
+    engine = build_engine(platform.settings.compute, threads=settings.threads)
+    files = list_files(folder, threads=settings.threads or usable_cores())
     step = Step(
         "monitoring", ("batch_predictions",),
         pinned={"exported_model": serving_model(platform.store, platform.root)},
@@ -222,6 +223,6 @@ def batch_predictions(context: dg.AssetExecutionContext, platform: Platform) -> 
     yield from materialize(
         context, platform, step,
         lambda work: build_batch_predictions(
-            settings, folder, files, platform.root / "work" / work.step_key, work),
+            settings, folder, files, platform.root / "work" / work.step_key, work, engine),
         finalize=forget,
     )

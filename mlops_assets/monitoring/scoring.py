@@ -1,19 +1,17 @@
-"""Build of ``batch_predictions``: every image of a folder, scored in this process.
+"""Build of ``batch_predictions``: every image of a folder, scored without the service.
 
-A thread takes a batch from its files to its probabilities: reading, decoding and ONNX Runtime
-release Python's lock, so all cores are at work and nothing is handed over. Progress is kept in
+A thread, or a worker of a cluster, takes a batch from its files to its probabilities: reading,
+decoding and ONNX Runtime release Python's lock, so all cores are at work. Progress is kept in
 chunk files, which an interrupted scoring goes on from; the result is put together from them, so
 its bytes do not depend on interruptions or on how many threads there were.
 """
 
 from __future__ import annotations
 
-import os
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,74 +22,56 @@ from mlops_assets.contracts.files import SERVING_FILE
 from mlops_assets.contracts.model_card import CARD_FILE, read_card
 from mlops_assets.contracts.rollout import served_version
 from mlops_assets.contracts.summary import Summary
-from mlops_assets.monitoring.scorer import SCHEMA, Scorer, load_scorer
+from mlops_assets.monitoring.scorer import SCHEMA, load_scorer
 from mlops_assets.pictures import bars
 from mlops_assets.provenance.hashing import canonical_json
 from mlops_assets.provenance.record import InputRef
 from resources.durable import write_bytes
+from resources.engine import Engine
 from resources.folders import Folder, Listed
 from resources.steps import Workspace
 from resources.store import ArtifactStore, MissingArtifact
 
 PREDICTIONS_FILE: Final = "predictions.parquet"
 SHOWN_ERRORS: Final = 20
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+Score = Callable[[Sequence[Listed]], pa.Table]
 
 
 def build_batch_predictions(
     settings: ScoringSettings, folder: Folder, files: Sequence[Listed], place: Path,
-    work: Workspace,
+    work: Workspace, engine: Engine,
 ) -> None:
     """Fill ``batch_predictions``. ``place`` belongs to this step alone: progress is kept there."""
-    scorer = load_scorer(work.read("exported_model"), folder)
+    model = work.read("exported_model")
+    card = read_card(model)
     chunks = _split(files, settings.chunk_images)
     kept = [place / f"{number:06d}.parquet" for number in range(len(chunks))]
-    _score_chunks(scorer, settings, chunks, kept)
-    facts = {"classes": canonical_json(scorer.card.classes), "model_version": scorer.card.version}
+    _score_chunks(partial(_scoring, model, folder), settings, chunks, kept, engine)
+    facts = {"classes": canonical_json(card.classes), "model_version": card.version}
     out = work.out("batch_predictions") / PREDICTIONS_FILE
     with pq.ParquetWriter(out, SCHEMA.with_metadata(facts), compression="zstd") as writer:
         for path in kept:
             writer.write_table(pq.read_table(path, schema=SCHEMA))
-    _summarize(work.summary("batch_predictions"), out, scorer.card.classes)
+    _summarize(work.summary("batch_predictions"), out, card.classes)
+
+
+def _scoring(model: Path, folder: Folder) -> Score:
+    return load_scorer(model, folder).score
 
 
 def _score_chunks(
-    scorer: Scorer, settings: ScoringSettings, chunks: Sequence[Sequence[Listed]],
-    kept: Sequence[Path],
+    load: Callable[[], Score], settings: ScoringSettings, chunks: Sequence[Sequence[Listed]],
+    kept: Sequence[Path], engine: Engine,
 ) -> None:
     """Write the chunk files that are not there yet."""
     missing = [number for number, path in enumerate(kept) if not path.is_file()]
     batches = {number: _split(chunks[number], settings.batch_size) for number in missing}
-    flat = [batch for number in missing for batch in batches[number]]
-    tables = in_order(scorer.score, flat, threads=thread_count(settings))
+    tables = engine.run(load, [batch for number in missing for batch in batches[number]])
     for number in missing:
         table = pa.concat_tables([next(tables) for _ in batches[number]])
         sink = pa.BufferOutputStream()
         pq.write_table(table, sink, compression="zstd")
         write_bytes(kept[number], sink.getvalue().to_pybytes())
-
-
-def in_order(
-    work: Callable[[Item], Result], items: Sequence[Item], *, threads: int
-) -> Iterator[Result]:
-    """Results of ``work`` by threads, in the order of the items; a few are made ahead."""
-    waiting: deque[Future[Result]] = deque()
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="score")
-    try:
-        for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > 4 * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def thread_count(settings: ScoringSettings) -> int:
-    """Threads that score."""
-    return settings.threads or len(os.sched_getaffinity(0))
 
 
 def serving_model(store: ArtifactStore, home: Path) -> InputRef:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 EMPTY_ROOT = hashlib.sha256(b"").digest()
@@ -44,11 +44,24 @@ def _root(leaves: Sequence[bytes]) -> bytes:
     return level[0]
 
 
-def merkle_root(rows: Sequence[bytes]) -> str:
-    """Hex root over ``rows`` in their order; the empty sequence has the hash of no bytes."""
-    if not rows:
+def merkle_root(rows: Iterable[bytes]) -> str:
+    """Hex root over ``rows`` in their order; the empty sequence has the hash of no bytes.
+
+    Rows are read once; what is kept grows with the logarithm of their number.
+    """
+    # Roots of whole subtrees, the largest first, as the ones of a binary counter of the rows.
+    whole: list[tuple[int, bytes]] = []
+    for row in rows:
+        height, digest = 0, leaf_hash(row)
+        while whole and whole[-1][0] == height:
+            height, digest = height + 1, node_hash(whole.pop()[1], digest)
+        whole.append((height, digest))
+    if not whole:
         return EMPTY_ROOT.hex()
-    return _root([leaf_hash(row) for row in rows]).hex()
+    root = whole.pop()[1]
+    while whole:
+        root = node_hash(whole.pop()[1], root)
+    return root.hex()
 
 
 def prove(rows: Sequence[bytes], index: int) -> MembershipProof:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
+from mlops_assets.contracts.manifest import ROW_SCHEMA, ROWS_FILE
 from mlops_assets.provenance.hashing import canonical_json
 
 HEADER_FILE: Final = "header.json"
+READ_ROWS: Final = 1 << 16
 FORMAT: Final = "dataset-v1"
 
 
@@ -21,6 +24,32 @@ def make_header(classes: Sequence[str], rows: int, beside: Mapping[str, str]) ->
     })
 
 
-def row_leaves(header: bytes, rows: Iterable[Mapping[str, str]]) -> list[bytes]:
+def row_leaves(header: bytes, rows: Iterable[Mapping[str, str]]) -> Iterator[bytes]:
     """The header, then the canonical JSON of each row."""
-    return [header, *(canonical_json(dict(row)) for row in rows)]
+    yield header
+    for row in rows:
+        yield canonical_json(dict(row))
+
+
+def dataset_rows(folder: Path) -> Iterator[dict[str, str]]:
+    """Rows of a dataset in their order; a part of them is in memory at a time.
+
+    Raises:
+        FileNotFoundError: the dataset is not there.
+        ValueError: its file is damaged.
+    """
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(folder / ROWS_FILE) as file:
+        for batch in file.iter_batches(READ_ROWS, columns=ROW_SCHEMA.names):
+            yield from batch.to_pylist()
+
+
+def dataset_leaves(folder: Path) -> Iterator[bytes]:
+    """The Merkle leaves of a dataset, its header first.
+
+    Raises:
+        FileNotFoundError: the dataset is not there.
+        ValueError: its file is damaged.
+    """
+    return row_leaves((folder / HEADER_FILE).read_bytes(), dataset_rows(folder))

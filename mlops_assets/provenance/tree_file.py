@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -29,7 +29,7 @@ def level_sizes(leaves: int) -> list[int]:
     return sizes
 
 
-def tree_bytes(keys: Sequence[bytes], leaves: Sequence[bytes]) -> Iterator[bytes]:
+def tree_bytes(keys: Sequence[bytes], leaves: Iterable[bytes]) -> Iterator[bytes]:
     """Content of the file, in parts; ``leaves`` are rows, of which ``keys`` name the last ones.
 
     Raises:
@@ -37,11 +37,11 @@ def tree_bytes(keys: Sequence[bytes], leaves: Sequence[bytes]) -> Iterator[bytes
     """
     if any(len(key) != SIZE for key in keys) or list(keys) != sorted(keys):
         raise ValueError("keys must be 32 bytes each, in their order")
-    if len(keys) > len(leaves):
-        raise ValueError(f"{len(keys)} keys for {len(leaves)} leaves")
-    yield HEAD.pack(MAGIC, len(keys), len(leaves))
-    yield b"".join(keys)
     level = [leaf_hash(row) for row in leaves]
+    if len(keys) > len(level):
+        raise ValueError(f"{len(keys)} keys for {len(level)} leaves")
+    yield HEAD.pack(MAGIC, len(keys), len(level))
+    yield b"".join(keys)
     while True:
         yield b"".join(level)
         if len(level) <= 1:

@@ -8,6 +8,7 @@ import dagster as dg
 from mlops_assets.present import BATCHES, DATA_OWNER, ON_NEW_BYTES, check, materialize
 from mlops_assets.validated.build import build_validated
 from mlops_assets.validated.dataset import build_dataset
+from resources.engine import build_engine
 from resources.forgotten import read_forgotten
 from resources.platform import Platform
 from resources.released import read_released
@@ -46,11 +47,10 @@ def validate(
         config={**settings.validation.model_dump(mode="json"),
                 **({"released": released} if released else {})},
     )
-    threads = settings.training.threads
+    engine = build_engine(settings.compute, threads=settings.training.threads)
     yield from materialize(
         context, platform, step,
-        lambda work: build_validated(settings.validation, work, threads=threads,
-                                     released=released),
+        lambda work: build_validated(settings.validation, work, engine, released=released),
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
 from typing import Any, Final
 
 import cv2
@@ -27,20 +29,33 @@ from mlops_assets.contracts.manifest import (
 from mlops_assets.contracts.summary import Summary
 from mlops_assets.pictures import bars, contact_sheet
 from mlops_assets.raw.snapshot import read_batches
-from mlops_assets.validated.duplicates import Claim, find_duplicates
+from mlops_assets.validated.duplicates import find_duplicates
 from mlops_assets.validated.inspection import Facts, Fault, inspect_image
-from mlops_assets.validated.issues import Look, list_issues
+from mlops_assets.validated.issues import LOOK_SCHEMA, Look, list_issues
 from mlops_assets.validated.schema import failures
+from mlops_assets.validated.thumbnails import thumbnails_of
+from resources.engine import Engine
 from resources.steps import Workspace
 
 Row = dict[str, Any]
 CHUNK_ROWS: Final = 128
+TABLE_CHUNKS: Final = 32
+GROUP_ROWS: Final = 1 << 17
 FACTS: Final = ("format", "mode", "width", "height", "mean", "std", "thumbnail")
 SHOWN: Final = 8
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Rows of a part of a snapshot: good ones without their bytes, bad ones with the reason."""
+
+    good: list[Row]
+    looks: list[Look]
+    bad: list[Row]
+
+
 def build_validated(
-    limits: ValidationSettings, work: Workspace, *, threads: int, released: Sequence[str] = ()
+    limits: ValidationSettings, work: Workspace, engine: Engine, *, released: Sequence[str] = ()
 ) -> None:
     """Inspect every image of the snapshot; good rows to the manifest, the rest to quarantine.
 
@@ -49,32 +64,60 @@ def build_validated(
     let_in = frozenset(released)
     snapshot = work.read("raw_images")
     classes: list[str] = json.loads((snapshot / CLASSES_FILE).read_bytes())
-    good: list[Row] = []
+    parts, looks = [MANIFEST_SCHEMA.empty_table()], [pl.DataFrame(schema=LOOK_SCHEMA)]
     bad: list[Row] = []
-    looks: list[Look] = []
-    with ThreadPoolExecutor(threads) as pool:
-        for batch in read_batches(snapshot):
-            rows = batch.to_pylist()
-            chunks = [rows[at : at + CHUNK_ROWS] for at in range(0, len(rows), CHUNK_ROWS)]
-            verdicts = pool.map(
-                lambda chunk: [_judge(row, classes, limits, let_in) for row in chunk], chunks)
-            for row, verdict in zip(rows, chain.from_iterable(verdicts), strict=True):
-                if isinstance(verdict, Fault):
-                    bad.append({**row, "reason": verdict.reason, "detail": verdict.detail})
-                else:
-                    size = len(row.pop("content"))
-                    facts = {name: getattr(verdict, name) for name in FACTS}
-                    good.append({**row, **facts, "bytes": size})
-                    looks.append(verdict.look)
-    claims = [Claim(row["image_id"], row["label"], row["origin_split"]) for row in good]
-    duplicates = find_duplicates(claims)
-    if duplicates:
-        bad += _with_content(work, good, duplicates)
-        looks = [look for index, look in enumerate(looks) if index not in duplicates]
-        good = [row for index, row in enumerate(good) if index not in duplicates]
-    issues = list_issues(good, looks, limits.issues)
-    _write(work, classes, good, bad, limits, let_in)
+    judged = engine.run(partial(_judging, classes, limits, let_in), _chunks(snapshot))
+    for some in _together(judged):
+        parts.append(pa.Table.from_pylist(some.good, schema=MANIFEST_SCHEMA))
+        looks.append(pl.DataFrame([*map(astuple, some.looks)], LOOK_SCHEMA, orient="row"))
+        bad += some.bad
+    manifest = pa.concat_tables(parts)
+    thumbnails = thumbnails_of(manifest)
+    images = pl.DataFrame(pl.from_arrow(manifest))
+    duplicates = find_duplicates(images)
+    bad += _with_content(work, images, duplicates)
+    alone = np.ones(images.height, np.bool_)
+    alone[list(duplicates)] = False
+    images = images.filter(alone)
+    issues = list_issues(images, pl.concat(looks).filter(alone), thumbnails[alone], limits.issues)
+    _write(work, classes, images, bad, limits, let_in)
     _write_issues(work, issues)
+
+
+def _chunks(snapshot: Path) -> Iterator[list[Row]]:
+    for batch in read_batches(snapshot):
+        for start in range(0, batch.num_rows, CHUNK_ROWS):
+            yield batch.slice(start, CHUNK_ROWS).to_pylist()
+
+
+def _together(judged: Iterable[Judged]) -> Iterator[Judged]:
+    """As many at once as make a table worth its while."""
+    judged = iter(judged)
+    while some := list(islice(judged, TABLE_CHUNKS)):
+        yield Judged(*([row for each in some for row in getattr(each, name)]
+                       for name in ("good", "looks", "bad")))
+
+
+def _judging(
+    classes: list[str], limits: ValidationSettings, let_in: frozenset[str]
+) -> Callable[[list[Row]], Judged]:
+    return partial(_judge_rows, classes=classes, limits=limits, let_in=let_in)
+
+
+def _judge_rows(
+    rows: list[Row], *, classes: list[str], limits: ValidationSettings, let_in: frozenset[str]
+) -> Judged:
+    judged = Judged([], [], [])
+    for row in rows:
+        verdict = _judge(row, classes, limits, let_in)
+        if isinstance(verdict, Fault):
+            judged.bad.append({**row, "reason": verdict.reason, "detail": verdict.detail})
+            continue
+        facts = {name: getattr(verdict, name) for name in FACTS}
+        judged.good.append({**row, **facts, "bytes": len(row["content"])})
+        del judged.good[-1]["content"]
+        judged.looks.append(verdict.look)
+    return judged
 
 
 def _judge(
@@ -90,12 +133,12 @@ def _judge(
 
 
 def _with_content(
-    work: Workspace, good: list[Row], duplicates: dict[int, Fault]
+    work: Workspace, images: pl.DataFrame, duplicates: dict[int, Fault]
 ) -> Iterator[Row]:
     """Quarantine rows of duplicates, whose bytes are read once more from the snapshot."""
-    wanted = {(good[index]["source"], good[index]["image_id"]): fault
-              for index, fault in duplicates.items()}
-    for batch in read_batches(work.read("raw_images")):
+    known = images.select("source", "image_id")
+    wanted = {known.row(row): fault for row, fault in duplicates.items()}
+    for batch in read_batches(work.read("raw_images")) if wanted else ():
         names = zip(batch.column("source").to_pylist(), batch.column("image_id").to_pylist(),
                     strict=True)
         for index, name in enumerate(names):
@@ -106,22 +149,22 @@ def _with_content(
 
 
 def _write(
-    work: Workspace, classes: list[str], good: list[Row], bad: list[Row],
+    work: Workspace, classes: list[str], images: pl.DataFrame, bad: list[Row],
     limits: ValidationSettings, let_in: frozenset[str],
 ) -> None:
-    good.sort(key=lambda row: (row["image_id"], row["source"]))
+    images = images.sort("image_id", "source")
     bad.sort(key=lambda row: (row["reason"], row["source"]))
-    manifest = pa.Table.from_pylist(good, schema=MANIFEST_SCHEMA)
     out = work.out("validated_images")
-    pq.write_table(manifest, out / MANIFEST_FILE, compression="zstd")
+    with pq.ParquetWriter(out / MANIFEST_FILE, MANIFEST_SCHEMA, compression="zstd") as writer:
+        for part in images.iter_slices(GROUP_ROWS):
+            writer.write_table(part.to_arrow().cast(MANIFEST_SCHEMA))
     (out / CLASSES_FILE).write_bytes((work.read("raw_images") / CLASSES_FILE).read_bytes())
     quarantine = pa.Table.from_pylist(
         [{name: row[name] for name in QUARANTINE_SCHEMA.names} for row in bad],
         schema=QUARANTINE_SCHEMA,
     )
     pq.write_table(quarantine, work.out("quarantined_images") / QUARANTINE_FILE, compression="zstd")
-    frame = pl.DataFrame(pl.from_arrow(manifest))
-    _summarize_good(work.summary("validated_images"), frame, classes, limits, let_in,
+    _summarize_good(work.summary("validated_images"), images, classes, limits, let_in,
                     quarantined=len(bad))
     _summarize_bad(work.summary("quarantined_images"), bad)
 

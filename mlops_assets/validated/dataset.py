@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 import numpy as np
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from mlops_assets.config import SplitShares, ValidationSettings
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.manifest import (
     CLASSES_FILE,
     MANIFEST_FILE,
+    MANIFEST_SCHEMA,
     ROW_SCHEMA,
     ROWS_FILE,
     SPLITS,
-    THUMBNAIL_SIDE,
     Split,
 )
 from mlops_assets.contracts.summary import Summary
@@ -29,10 +29,14 @@ from mlops_assets.provenance.hashing import canonical_json, digest_files
 from mlops_assets.provenance.merkle import merkle_root
 from mlops_assets.provenance.rows import HEADER_FILE, make_header, row_leaves
 from mlops_assets.validated.batches import check_batches
-from mlops_assets.validated.duplicates import nearest_within
+from mlops_assets.validated.duplicates import within
+from mlops_assets.validated.thumbnails import read_thumbnails
 from resources.steps import Workspace
 
-EXCLUDED_FILE = "excluded.parquet"
+EXCLUDED_FILE: Final = "excluded.parquet"
+COLUMNS: Final = [name for name in MANIFEST_SCHEMA.names if name != "thumbnail"]
+AT: Final = "at"
+GROUP_ROWS: Final = 1 << 17
 
 
 class NoGoodBatch(PlatformError):
@@ -78,19 +82,17 @@ def build_dataset(
             if name not in classes:
                 classes.append(name)
     frame = pl.concat(
-        pl.read_parquet(folder / MANIFEST_FILE).with_columns(batch=pl.lit(batch))
+        pl.read_parquet(folder / MANIFEST_FILE, columns=COLUMNS).with_columns(batch=pl.lit(batch))
         for batch, folder in batches.items()
     )
     gone = frame.filter(pl.col("image_id").is_in(list(forgotten)))
     rows, excluded = split_rows(
-        frame.filter(~pl.col("image_id").is_in(list(forgotten))), shares, limits)
+        frame.with_row_index(AT).filter(~pl.col("image_id").is_in(list(forgotten))),
+        read_thumbnails(batches.values()), shares, limits)
     excluded = pl.concat([excluded, gone.select(
         "image_id", split=pl.lit(""), batch="batch", source="source",
         reason=pl.lit("forgotten"))]).sort("image_id", "batch")
     out, summary = work.out("dataset"), work.summary("dataset")
-    ordered = rows.select(ROW_SCHEMA.names).to_dicts()
-    pq.write_table(pa.Table.from_pylist(ordered, schema=ROW_SCHEMA), out / ROWS_FILE,
-                   compression="zstd")
     pq.write_table(excluded.to_arrow(), out / EXCLUDED_FILE, compression="zstd")
     (out / CLASSES_FILE).write_bytes(canonical_json(classes))
     summary.values |= {"rows": rows.height, "classes": len(classes), "batches": len(batches),
@@ -99,18 +101,28 @@ def build_dataset(
     _summarize(summary, rows, classes, limits)
     check_batches(summary, frame, limits.max_batch_distance)
     work.write_checks("dataset")
-    beside = {name: digest for name, digest in digest_files(out).items() if name != ROWS_FILE}
-    header = make_header(classes, len(ordered), beside)
+    header = make_header(classes, rows.height, digest_files(out))
     (out / HEADER_FILE).write_bytes(header)
-    root = merkle_root(row_leaves(header, ordered))
+    with pq.ParquetWriter(out / ROWS_FILE, ROW_SCHEMA, compression="zstd") as writer:
+        root = merkle_root(row_leaves(header, _written(rows, writer)))
     work.use_merkle_version("dataset", root)
     summary.values["merkle_root"] = root
 
 
+def _written(rows: pl.DataFrame, writer: pq.ParquetWriter) -> Iterator[dict[str, str]]:
+    """Each row, when it is in the file."""
+    for part in rows.select(ROW_SCHEMA.names).iter_slices(GROUP_ROWS):
+        writer.write_table(part.to_arrow().cast(ROW_SCHEMA))
+        yield from part.iter_rows(named=True)
+
+
 def split_rows(
-    frame: pl.DataFrame, shares: SplitShares, limits: ValidationSettings
+    frame: pl.DataFrame, thumbnails: NDArray[np.uint8], shares: SplitShares,
+    limits: ValidationSettings,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Rows with their split, and the rows left out so that no split sees another's images.
+
+    Column ``at`` of the frame says which of the ``thumbnails`` ``[N, 256]`` is a row's.
 
     Of equal bytes in several batches the first batch's row stays (a test row before others). A
     near duplicate of a test image leaves training and validation; one of a validation image
@@ -129,22 +141,17 @@ def split_rows(
         "image_id", "split", "batch", "source", reason=pl.lit("duplicate of another batch"))]
     rows = first.filter("first").drop("first")
     for lower, uppers in (("validation", ["test"]), ("train", ["validation", "test"])):
-        near = _near(rows.filter(split=lower), rows.filter(pl.col("split").is_in(uppers)),
-                     limits.near_duplicate_rms)
+        queries, references = rows.filter(split=lower), rows.filter(pl.col("split").is_in(uppers))
+        near = queries.filter(within(thumbnails, _places(queries), _places(references),
+                                     limits.near_duplicate_rms))
         excluded.append(near.select("image_id", "split", "batch", "source",
                                     reason=pl.lit("near duplicate in a later split")))
         rows = rows.filter(~pl.col("image_id").is_in(near["image_id"].implode()))
     return rows, pl.concat(excluded).sort("image_id", "batch")
 
 
-def _near(queries: pl.DataFrame, references: pl.DataFrame, rms: float) -> pl.DataFrame:
-    found = nearest_within(_thumbnails(queries), _thumbnails(references), rms)
-    return queries.filter(pl.Series(found >= 0, dtype=pl.Boolean))
-
-
-def _thumbnails(frame: pl.DataFrame) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    joined = b"".join(frame["thumbnail"])
-    return np.frombuffer(joined, np.uint8).reshape(-1, THUMBNAIL_SIDE**2)
+def _places(rows: pl.DataFrame) -> NDArray[np.int64]:
+    return rows[AT].cast(pl.Int64).to_numpy()
 
 
 def _summarize(

@@ -8,12 +8,12 @@ Perceptual Image Hash Functions*).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import cv2
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from mlops_assets.config import IssueLimits
@@ -45,6 +45,11 @@ class Look:
     sharpness: float
     aspect: float
     phash: int | None
+
+
+LOOK_SCHEMA: Final = {
+    "brightest": pl.Float64, "darkest": pl.Float64, "entropy": pl.Float64,
+    "sharpness": pl.Float64, "aspect": pl.Float64, "phash": pl.UInt64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,31 +109,24 @@ def issues_of(look: Look, limits: IssueLimits) -> list[Issue]:
 
 
 def near_duplicates(
-    hashes: Sequence[int | None], thumbnails: Sequence[bytes], rms: float
+    hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8], rms: float
 ) -> dict[int, int]:
     """For each image that nearly equals an earlier one, the index of the first such.
 
-    Hashes at most ``FLIPPED`` bits apart propose, and thumbnails at most ``rms`` grey levels apart
-    (root mean square) confirm, so that images that only have the same composition are left alone.
-    Two such hashes have one of their four quarters in common (Manku et al. 2007).
+    Hashes ``[N]`` at most ``FLIPPED`` bits apart propose, and thumbnails ``[N, 256]`` at most
+    ``rms`` grey levels apart (root mean square) confirm, so that images that only have the same
+    composition are left alone. Two such hashes have one of their four quarters in common (Manku et
+    al. 2007).
     """
-    known = np.array([index for index, value in enumerate(hashes) if value is not None], np.int64)
-    found: dict[int, int] = {}
-    if not len(known):
-        return found
-    values = np.array([hashes[index] for index in known], np.uint64)
-    pixels = np.frombuffer(b"".join(thumbnails[index] for index in known), np.uint8).reshape(
-        len(known), -1)
-    first = np.arange(len(known))
-    for quarter in values.view(np.uint16).reshape(-1, 4).T:
+    places = np.arange(len(hashes))
+    first = places.copy()
+    for quarter in hashes.view(np.uint16).reshape(-1, 4).T:
         order = np.argsort(quarter, kind="stable")
         ends = np.flatnonzero(np.diff(quarter[order])) + 1
         for group in np.split(order, ends):
             if len(group) > 1:
-                _join(group, values, pixels, rms, first)
-    for place in np.flatnonzero(first < np.arange(len(known))):
-        found[int(known[place])] = int(known[first[place]])
-    return found
+                _join(group, hashes, thumbnails, rms, first)
+    return {int(place): int(first[place]) for place in np.flatnonzero(first < places)}
 
 
 def _join(
@@ -158,24 +156,35 @@ def _alone(rows: NDArray[np.int64], first: NDArray[np.int64]) -> NDArray[np.int6
 
 
 def list_issues(
-    rows: Sequence[dict[str, Any]], looks: Iterable[Look], limits: IssueLimits
+    images: pl.DataFrame, looks: pl.DataFrame, thumbnails: NDArray[np.uint8], limits: IssueLimits
 ) -> list[dict[str, Any]]:
-    """A row for each issue of the good images ``rows``: id, source, label, kind, score, detail."""
+    """A row for each issue of good images: id, source, label, kind, score, detail.
+
+    The rows of ``images`` (id, source, label), ``looks`` (``LOOK_SCHEMA``) and ``thumbnails``
+    ``[N, 256]`` are of the same images.
+    """
+    named = images.select("image_id", "source", "label")
+    odd = looks.with_row_index("row").filter(
+        (pl.col("brightest") < limits.dark) | (pl.col("darkest") > limits.bright)
+        | (pl.col("entropy") < limits.entropy) | (pl.col("sharpness") < limits.sharpness)
+        | (pl.col("aspect") < limits.aspect))
     found = []
-    hashes = []
-    for row, look in zip(rows, looks, strict=True):
-        hashes.append(look.phash)
-        found += [_row(row, issue) for issue in issues_of(look, limits)]
-    twins = near_duplicates(hashes, [row["thumbnail"] for row in rows], limits.near_rms)
-    for index, other in twins.items():
-        same = rows[index]["label"] == rows[other]["label"]
-        labels = "" if same else f", which is called {rows[other]['label']}"
-        found.append(_row(rows[index], Issue(
+    for row, *numbers in odd.select("row", *LOOK_SCHEMA).iter_rows():
+        found += [_row(named.row(row), issue) for issue in issues_of(Look(*numbers), limits)]
+    hashed = looks["phash"].is_not_null().arg_true().to_numpy()
+    twins = near_duplicates(
+        looks["phash"].drop_nulls().to_numpy(), thumbnails[hashed], limits.near_rms)
+    for later, earlier in twins.items():
+        image, other = named.row(int(hashed[later])), named.row(int(hashed[earlier]))
+        same = image[2] == other[2]
+        labels = "" if same else f", which is called {other[2]}"
+        found.append(_row(image, Issue(
             "near-duplicate" if same else "near-duplicate-other-label", 0.0,
-            f"nearly equals {rows[other]['source']}{labels}")))
+            f"nearly equals {other[1]}{labels}")))
     return sorted(found, key=lambda row: (row["kind"], row["score"], row["source"]))
 
 
-def _row(row: dict[str, Any], issue: Issue) -> dict[str, Any]:
-    return {"image_id": row["image_id"], "source": row["source"], "label": row["label"],
+def _row(image: tuple[Any, ...], issue: Issue) -> dict[str, Any]:
+    image_id, source, label = image
+    return {"image_id": image_id, "source": source, "label": label,
             "kind": issue.kind, "score": issue.score, "detail": issue.detail}

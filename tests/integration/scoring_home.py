@@ -15,6 +15,7 @@ from mlops_assets.config import ScoringSettings
 from mlops_assets.contracts.pixels import PixelSpec
 from mlops_assets.monitoring import scoring
 from mlops_assets.provenance.record import InputRef
+from resources.engine import Engine, Threads
 from resources.folders import Folder, LocalFolder, hash_listing, list_files
 from resources.steps import Step, StepResult, Workspace
 from tests.digits import SIDE
@@ -42,10 +43,11 @@ class ScoringHome(Home):
         return self.folder / "home" / "work"
 
     def score(
-        self, folder: Folder, settings: ScoringSettings = SETTINGS, partition: str = "new"
+        self, folder: Folder, settings: ScoringSettings = SETTINGS, partition: str = "new",
+        engine: Engine | None = None,
     ) -> StepResult:
         """Score a folder; progress stays when it does not end."""
-        files = list_files(folder, threads=2)
+        files, engine = list_files(folder, threads=2), engine or Threads(settings.threads)
         step = Step(
             "monitoring", ("batch_predictions",),
             pinned={"exported_model": self.store.pin("exported_model")},
@@ -54,7 +56,7 @@ class ScoringHome(Home):
         return self.run(
             step,
             lambda work: scoring.build_batch_predictions(
-                settings, folder, files, self.work / work.step_key, work),
+                settings, folder, files, self.work / work.step_key, work, engine),
             partition=partition,
         )[0]
 

@@ -24,7 +24,7 @@ from mlops_assets.contracts.model_card import read_card
 from mlops_assets.contracts.pixels import decode_pixels
 from mlops_assets.contracts.rollout import RolloutState, SlotAssignment
 from mlops_assets.models.programs import run_program
-from mlops_assets.monitoring.scoring import PREDICTIONS_FILE, in_order, serving_model
+from mlops_assets.monitoring.scoring import PREDICTIONS_FILE, serving_model
 from mlops_assets.provenance.hashing import canonical_json, digest_files, sha256_bytes
 from resources.folders import (
     Folder,
@@ -265,21 +265,6 @@ def test_names_that_are_no_text_are_scored_and_shown(home: ScoringHome, tmp_path
     table = rows(home, home.score(LocalFolder(folder)).ref.version)
     assert table["path"].to_pylist() == ["caf\\xe9.png"]
     assert table["label"][0].is_valid
-
-
-def test_results_come_in_order_and_the_first_error_ends_the_work() -> None:
-    assert list(in_order(lambda item: item * 2, range(100), threads=3)) == list(range(0, 200, 2))
-    begun: list[int] = []
-
-    def work(item: int) -> int:
-        begun.append(item)
-        if item == 5:
-            raise FolderError("five")
-        return item
-
-    with pytest.raises(FolderError, match="five"):
-        list(in_order(work, range(10_000), threads=2))
-    assert len(begun) < 100
 
 
 def test_the_serving_champion_scores_and_no_later_candidate(home: ScoringHome) -> None:

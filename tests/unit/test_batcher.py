@@ -230,3 +230,55 @@ def test_close_can_finish_what_waits() -> None:
         assert await asyncio.gather(*tasks) == [2, 4, 6]
 
     asyncio.run(run())
+
+
+def test_the_loop_works_on_lone_items_itself_until_others_come() -> None:
+    places: list[list[str]] = []
+
+    def work(items: Sequence[int]) -> list[int | Exception]:
+        time.sleep(0.001)
+        places.append([threading.current_thread().name] * len(items))
+        return [2 * item for item in items]
+
+    async def come_at_once(batches: Batcher[int, int], item: int) -> int:
+        # As a request that was sent while the loop worked: it is read in the next turn.
+        await asyncio.sleep(0)
+        return await batches.submit(item)
+
+    async def run() -> None:
+        batches = Batcher(work, max_batch=8, max_queue=100, on_batch=lambda *_: None, lanes=2,
+                          stay_seconds=0.05)
+        for item in range(5):
+            assert await batches.submit(item) == 2 * item
+            await asyncio.sleep(0.002)
+        main = threading.current_thread().name
+        assert [place == [main] for place in places] == [False, True, True, True, True]
+        places.clear()
+        both = await asyncio.gather(batches.submit(5), come_at_once(batches, 6))
+        assert both == [10, 12]
+        for item in range(5):
+            assert await batches.submit(item) == 2 * item
+        assert [main] not in places[1:]
+        await batches.close()
+
+    asyncio.run(run())
+
+
+def test_the_loop_gives_a_lone_item_its_error() -> None:
+    def work(items: Sequence[int]) -> list[int | Exception]:
+        if 3 in items:
+            raise ValueError("three")
+        return list(items)
+
+    async def run() -> None:
+        batches = Batcher(work, max_batch=8, max_queue=100, on_batch=lambda *_: None,
+                          stay_seconds=1.0)
+        assert await batches.submit(1) == 1
+        await asyncio.sleep(0.01)
+        with pytest.raises(ValueError, match="three"):
+            await batches.submit(3)
+        await asyncio.sleep(0.01)
+        assert await batches.submit(4) == 4
+        await batches.close()
+
+    asyncio.run(run())

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import cv2
 import numpy as np
+import polars as pl
 import pytest
 from numpy.typing import NDArray
 from sklearn.datasets import load_sample_image
 
 from mlops_assets.config import IssueLimits
-from mlops_assets.validated.issues import issues_of, list_issues, look_at, near_duplicates
+from mlops_assets.validated.issues import LOOK_SCHEMA, issues_of, list_issues, look_at
 
 LIMITS = IssueLimits()
 Grey = NDArray[np.uint8]
@@ -46,11 +49,14 @@ def test_each_kind_is_found(change: object, kind: str) -> None:
     assert kind in kinds(np.asarray(change(photo()), np.uint8))
 
 
-def rows_of(images: list[Grey], labels: list[str] | None = None) -> list[dict[str, object]]:
-    return [{"image_id": f"{index:064x}", "source": f"{index}.png",
-             "label": labels[index] if labels else "a",
-             "thumbnail": cv2.resize(image, (16, 16), interpolation=cv2.INTER_AREA).tobytes()}
-            for index, image in enumerate(images)]
+def listed(images: list[Grey], labels: list[str]) -> list[dict[str, object]]:
+    named = pl.DataFrame({"image_id": [f"{index:064x}" for index in range(len(images))],
+                          "source": [f"{index}.png" for index in range(len(images))],
+                          "label": labels})
+    looks = pl.DataFrame([astuple(look_at(image)) for image in images], LOOK_SCHEMA, orient="row")
+    thumbnails = np.stack([cv2.resize(image, (16, 16), interpolation=cv2.INTER_AREA).reshape(-1)
+                           for image in images])
+    return list_issues(named, looks, thumbnails, LIMITS)
 
 
 def test_near_duplicates_are_told_from_similar_pictures() -> None:
@@ -60,8 +66,7 @@ def test_near_duplicates_are_told_from_similar_pictures() -> None:
     smaller = cv2.resize(first, (200, 200), interpolation=cv2.INTER_AREA)
     images = [np.asarray(image, np.uint8)
               for image in (first, other, again, smaller, scale(first, 0.5))]
-    looks = [look_at(image) for image in images]
-    found = list_issues(rows_of(images, ["a", "a", "a", "b", "a"]), looks, LIMITS)
+    found = listed(images, ["a", "a", "a", "b", "a"])
     assert [(row["source"], row["kind"], row["detail"]) for row in found] == [
         ("2.png", "near-duplicate", "nearly equals 0.png"),
         ("3.png", "near-duplicate-other-label", "nearly equals 0.png, which is called a")]
@@ -70,7 +75,7 @@ def test_near_duplicates_are_told_from_similar_pictures() -> None:
 def test_nearly_constant_images_are_no_duplicates_of_each_other() -> None:
     flat = [np.full((30, 30), 100 + step, np.uint8) for step in range(3)]
     assert {look_at(image).phash for image in flat} == {None}
-    assert near_duplicates([None] * 3, [b"\0" * 256] * 3, 6.0) == {}
+    assert not any(row["kind"] == "near-duplicate" for row in listed(flat, ["a"] * 3))
 
 
 def test_a_hash_bears_compression_and_size_but_not_another_crop() -> None:

@@ -1,0 +1,1 @@
+"""Reading and ingesting images beside others: ``python -m benchmarks.data``."""
