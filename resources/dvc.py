@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -11,7 +14,7 @@ from typing import Final
 import yaml
 
 from mlops_assets.contracts.errors import PlatformError
-from resources.durable import write_bytes
+from resources.durable import lock_folder, write_bytes
 
 CONFIG: Final = """\
 [core]
@@ -49,7 +52,21 @@ class DvcRepository:
 
     def ensure(self) -> None:
         """Make the repository if it is not there; analytics off."""
+        with self._alone():
+            self._ensure()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Let other runs wait: DVC itself gives up, and half a repository is none."""
         self.root.mkdir(parents=True, exist_ok=True)
+        handle = lock_folder(self.root, wait=True)
+        try:
+            yield
+        finally:
+            if handle is not None:
+                os.close(handle)
+
+    def _ensure(self) -> None:
         if not (self.root / ".dvc" / "config").is_file():
             self.run("init", "--no-scm", "--quiet", "--force")
             # As `dvc config` would write it, in one second less a setting.
@@ -59,8 +76,9 @@ class DvcRepository:
         """Track ``folder`` (below ``root``) and return its DVC hash, as in the ``.dvc`` file."""
         pointer = folder.with_name(folder.name + ".dvc")
         if not pointer.is_file():
-            self.ensure()
-            self.run("add", "--quiet", str(folder.relative_to(self.root)))
+            with self._alone():
+                self._ensure()
+                self.run("add", "--quiet", str(folder.relative_to(self.root)))
         return self.hash_of(folder)
 
     def hash_of(self, folder: Path) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +21,7 @@ from mlops_assets.config import ComputeSettings
 from mlops_assets.contracts.errors import PlatformError
 
 AHEAD: Final = 4  # pieces for each worker
+CONNECT_SECONDS: Final = 5.0
 RETRIES: Final = 3  # of a piece whose machine is gone
 _WORK: Final[dict[str, Callable[[Any], Any]]] = {}
 Piece = TypeVar("Piece")
@@ -115,12 +117,20 @@ def _connected(address: str) -> Any:
                           "`mlops-assets[ray]`") from error
     if not ray.is_initialized():
         try:
+            _knock(address)
             ray.init(address=address, log_to_driver=False, logging_level=logging.WARNING)
-        except (ConnectionError, ValueError) as error:
+        except (OSError, ValueError) as error:
             raise EngineError(f"there is no Ray cluster at `{address}` ({error}); start one with "
                               "`ray start --head`, or set `engine: local` in configs/compute.yaml"
                               ) from error
     return ray
+
+
+def _knock(address: str) -> None:
+    """Ray itself would try for minutes to reach a head that is not there."""
+    host, colon, port = address.rpartition(":")
+    if colon and port.isdigit() and "/" not in host:
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
 
 
 def _compute(key: str, load: Callable[[], Callable[[Any], Any]], piece: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Final
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mlops_assets.config import ValidationSettings
 from mlops_assets.contracts.manifest import THUMBNAIL_SIDE, Reason
@@ -66,6 +66,9 @@ def inspect_image(content: bytes, source: str, limits: ValidationSettings) -> Fa
     try:
         with Image.open(io.BytesIO(content), formats=[found.upper()]) as image:
             return _header_fault(image, limits) or _decode(image, found, limits)
+    except UnidentifiedImageError:
+        # Its own words have the address of the object that was read.
+        return Fault("truncated", f"the header of the {found} can not be read")
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         return Fault("truncated", str(error) or type(error).__name__)
 
