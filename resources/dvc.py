@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -14,7 +11,7 @@ from typing import Final
 import yaml
 
 from mlops_assets.contracts.errors import PlatformError
-from resources.durable import lock_folder, write_bytes
+from resources.durable import locked, write_bytes
 
 CONFIG: Final = """\
 [core]
@@ -52,19 +49,10 @@ class DvcRepository:
 
     def ensure(self) -> None:
         """Make the repository if it is not there; analytics off."""
-        with self._alone():
-            self._ensure()
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Let other runs wait: DVC itself gives up, and half a repository is none."""
         self.root.mkdir(parents=True, exist_ok=True)
-        handle = lock_folder(self.root, wait=True)
-        try:
-            yield
-        finally:
-            if handle is not None:
-                os.close(handle)
+        # DVC itself gives up when another run is at it, and half a repository is none.
+        with locked(self.root):
+            self._ensure()
 
     def _ensure(self) -> None:
         if not (self.root / ".dvc" / "config").is_file():
@@ -76,7 +64,8 @@ class DvcRepository:
         """Track ``folder`` (below ``root``) and return its DVC hash, as in the ``.dvc`` file."""
         pointer = folder.with_name(folder.name + ".dvc")
         if not pointer.is_file():
-            with self._alone():
+            self.root.mkdir(parents=True, exist_ok=True)
+            with locked(self.root):
                 self._ensure()
                 self.run("add", "--quiet", str(folder.relative_to(self.root)))
         return self.hash_of(folder)
