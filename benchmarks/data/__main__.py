@@ -30,13 +30,13 @@ READERS: Final = ("ImageFolder", "webdataset", "litdata", "mosaicml-streaming", 
                   "Lance")
 OURS: Final = "mlops-assets"
 WORKERS: Final = (0, 2)
-LIMIT_SECONDS: Final = 240
+LIMIT_SECONDS: Final = 90
 
 
 def child(command: list[str | Path], scratch: Path) -> Any:
     """What a child printed last; None when it failed, with its last words on stderr."""
     environment = {**os.environ, "HOME": str(scratch), "OMP_NUM_THREADS": "1",
-                   "HF_HUB_OFFLINE": "1", "TQDM_DISABLE": "1"}
+                   "HF_HUB_OFFLINE": "1"}
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=True,
                               env=environment, timeout=LIMIT_SECONDS)

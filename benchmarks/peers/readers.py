@@ -171,7 +171,7 @@ def huggingface(options, how):
         data.set_transform(lambda rows: {"image": [how.tensor(each) for each in rows["image"]],
                                          "label": rows["label"]})
     else:
-        data = data.with_format("torch")
+        data = data.with_format("numpy")
     loader = DataLoader(data, options.batch, shuffle=True, drop_last=True,
                         num_workers=options.workers, persistent_workers=options.workers > 0)
     return Pairs(loader)
@@ -192,7 +192,7 @@ class Taken(Dataset):
         if self.data is None:
             self.data = lance.dataset(self.place)
         table = self.data.take(rows, columns=["image", "label"])
-        labels = torch.from_numpy(table.column("label").to_numpy())
+        labels = torch.from_numpy(table.column("label").to_numpy().copy())
         if self.form == "encoded":
             return torch.stack([self.how.tensor(each) for each in table.column(
                 "image").to_pylist()]), labels
