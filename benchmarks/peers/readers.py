@@ -171,7 +171,7 @@ def huggingface(options, how):
         data.set_transform(lambda rows: {"image": [how.tensor(each) for each in rows["image"]],
                                          "label": rows["label"]})
     else:
-        data = data.with_format("numpy")
+        data = data.with_format("numpy", dtype=np.uint8)  # labels below 256 too
     loader = DataLoader(data, options.batch, shuffle=True, drop_last=True,
                         num_workers=options.workers, persistent_workers=options.workers > 0)
     return Pairs(loader)
