@@ -132,6 +132,7 @@ class TrainingSettings(Section):
     erase: float = Field(0.0, ge=0, le=1, description="share of batches with random erasing")
     early_stop_epochs: int | None = Field(None, gt=0)
     checkpoint_epochs: int = Field(1, gt=0)
+    checkpoint_steps: int = Field(1000, gt=0, description="also within an epoch, after so many")
     seed: int = Field(0, ge=0)
     threads: int = Field(2, gt=0, description="of each process")
     processes: int = Field(1, gt=0, description="that share every batch, as on several GPUs")

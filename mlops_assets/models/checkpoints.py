@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from resources.durable import write_bytes
 
@@ -16,18 +17,24 @@ CHECKPOINT_FILE = "checkpoint.pt"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """State at the end of an epoch; order and augmentation need none, see ``batches``."""
+    """State after an epoch, or after ``step`` batches of the next one.
+
+    Order and augmentation need none, see ``batches``. ``losses`` are the sums of the unfinished
+    epoch, one of each process.
+    """
 
     history: list[dict[str, Any]]
     network: dict[str, Any]
     average: dict[str, Any]
     optimizer: dict[str, Any]
+    step: int = 0
+    losses: list[Tensor] = field(default_factory=list)
 
 
 def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> None:
     """Replace the checkpoint in ``folder``, atomically."""
     buffer = io.BytesIO()
-    torch.save(asdict(checkpoint), buffer)
+    torch.save({each.name: getattr(checkpoint, each.name) for each in fields(checkpoint)}, buffer)
     write_bytes(folder / CHECKPOINT_FILE, buffer.getvalue())
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -53,6 +53,8 @@ class Epoch:
 
 
 Report = Callable[[Epoch, float], None]
+# Batches of the epoch so far, and the sum of their losses.
+Keep = Callable[[int, Tensor], None]
 ALONE: Final = Group()
 MEASURED: Final = 1000
 
@@ -95,18 +97,25 @@ class Trainer:
             step_on_epochs=False, updates_per_epoch=self.steps,
         )
 
-    def run_epoch(self, shard: Shard, epoch: int) -> float:
-        """Train on every batch of one epoch; the mean loss."""
+    def run_epoch(
+        self, shard: Shard, epoch: int, keep: Keep, begin: int = 0, total: Tensor | None = None
+    ) -> float:
+        """Train on every batch of one epoch, or from batch ``begin`` on; the mean loss.
+
+        ``total`` is the sum of the losses before. ``keep`` is given both now and then.
+        """
         settings, group = self.settings, self.group
         how = Augmentation(settings.flip, settings.shift, settings.erase)
         lossfn = nn.CrossEntropyLoss(label_smoothing=settings.label_smoothing)
         network: Any = torch.compile(self.shared) if settings.compile else self.shared
         network.train()
         order = epoch_order(shard.batches, settings.feedback_weight, settings.seed, epoch)
-        total, count = torch.zeros((), device=self.device), 0
+        total = torch.zeros((), device=self.device) if total is None else total.to(self.device)
+        count = begin
         self.optimizer.zero_grad(set_to_none=True)
         for step, (pixels, labels) in enumerate(gather_batches(
-                shard, order, settings.batch_size, rank=group.rank, size=group.size)):
+                shard, order[begin * settings.batch_size:], settings.batch_size,
+                rank=group.rank, size=group.size), begin):
             generator = step_generator(settings.seed, epoch, step, group.rank)
             last = (step + 1) % settings.accumulate == 0
             torch.manual_seed(generator.initial_seed())
@@ -124,13 +133,19 @@ class Trainer:
                 done = epoch * self.steps + step + 1
                 self.average.update(self.network, step=done // settings.accumulate)
                 self.scheduler.step_update(done)
+                if (step + 1) % (settings.checkpoint_steps * settings.accumulate) == 0 \
+                        and step + 1 < self.steps:
+                    keep(step + 1, total)
         return sum(group.gather(float(total))) / max(1, count * group.size)
 
-    def snapshot(self, history: list[Epoch]) -> Checkpoint:
-        """All state at the end of an epoch."""
+    def snapshot(
+        self, history: list[Epoch], step: int = 0, losses: Sequence[Tensor] = ()
+    ) -> Checkpoint:
+        """All state after so many epochs, and so many batches of the next."""
         return Checkpoint(
             history=[asdict(each) for each in history], network=self.network.state_dict(),
             average=self.average.module.state_dict(), optimizer=self.optimizer.state_dict(),
+            step=step, losses=list(losses),
         )
 
     def restore(self, saved: Checkpoint) -> list[Epoch]:
@@ -224,9 +239,17 @@ def train(
     spec = trainer.spec
     saved = group.first(read_checkpoint(checkpoints) if group.rank == 0 else None)
     history = trainer.restore(saved) if saved else []
+    begin, total = (saved.step, saved.losses[group.rank]) if saved and saved.step else (0, None)
+
+    def keep(step: int, losses: Tensor) -> None:
+        every = group.gather(losses.cpu())
+        if group.rank == 0:
+            write_checkpoint(checkpoints, trainer.snapshot(history, step, every))
+
     while len(history) < settings.epochs and not _has_stalled(history, settings):
         began = time.perf_counter()
-        loss = trainer.run_epoch(training, len(history))
+        loss = trainer.run_epoch(training, len(history), keep, begin, total)
+        begin, total = 0, None
         accuracy, validation_loss = measure(
             trainer.average.module, validation, device, group)
         rate = float(trainer.optimizer.param_groups[0]["lr"])

@@ -11,6 +11,7 @@ import torch
 from mlops_assets.config import ConfigError, TrainingSettings
 from mlops_assets.contracts.pixels import PixelSpec
 from mlops_assets.features.shards import read_shard
+from mlops_assets.models import training
 from mlops_assets.models.batches import count_rows, epoch_order
 from mlops_assets.models.export import export_program
 from mlops_assets.models.network import load_network
@@ -42,7 +43,7 @@ def _train(
     settings: TrainingSettings, shards: Path, place: Path, start: Path | None = None
 ) -> list[Epoch]:
     out = place / "out"
-    out.mkdir(parents=True)
+    out.mkdir(parents=True, exist_ok=True)
     return train(settings, shards, out, place / "checkpoints", lambda epoch, seconds: None, start)
 
 
@@ -89,6 +90,36 @@ def test_resumed_training_gives_the_bytes_of_an_uninterrupted_one(
     train(settings, shards, out, checkpoints, lambda epoch, _: seen.append(epoch.epoch))
     assert seen == [3]
     assert digest_files(out) == digest_files(tmp_path / "whole/out")
+
+
+def test_training_goes_on_within_an_epoch(
+    shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = BYOBNET.model_copy(
+        update={"epochs": 2, "accumulate": 2, "batch_size": 16, "checkpoint_steps": 2})
+    _train(settings, shards, tmp_path / "whole")
+    begun: list[tuple[int, int]] = []
+    made = training.step_generator
+
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(seed: int, epoch: int, step: int, rank: int = 0) -> torch.Generator:
+        if (epoch, step) == (1, 7) and not begun:
+            raise Interrupted
+        return made(seed, epoch, step, rank)
+
+    def note(seed: int, epoch: int, step: int, rank: int = 0) -> torch.Generator:
+        begun.append((epoch, step))
+        return made(seed, epoch, step, rank)
+
+    monkeypatch.setattr(training, "step_generator", interrupt)
+    with pytest.raises(Interrupted):
+        _train(settings, shards, tmp_path / "resumed")
+    monkeypatch.setattr(training, "step_generator", note)
+    _train(settings, shards, tmp_path / "resumed")
+    assert begun[0] == (1, 4)
+    assert digest_files(tmp_path / "resumed/out") == digest_files(tmp_path / "whole/out")
 
 
 def test_a_training_goes_on_from_a_model_of_the_same_kind(shards: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ KILLS: Final = 20
 CHECKPOINT_FILE: Final = "checkpoint.pt"
 SETTINGS: Final = TrainingSettings(
     model="test_byobnet", epochs=4, batch_size=32, learning_rate=0.01, flip=False, shift=1,
-    device="cpu", threads=1,
+    device="cpu", threads=1, checkpoint_steps=3,
 )
 
 
