@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -43,6 +44,7 @@ TABLE_CHUNKS: Final = 32
 GROUP_ROWS: Final = 1 << 17
 FACTS: Final = ("format", "mode", "width", "height", "mean", "std", "thumbnail")
 SHOWN: Final = 8
+NUMBERS: Final = attrgetter(*LOOK_SCHEMA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def build_validated(
     judged = engine.run(partial(_judging, classes, limits, let_in), _chunks(snapshot))
     for some in _together(judged):
         parts.append(pa.Table.from_pylist(some.good, schema=MANIFEST_SCHEMA))
-        looks.append(pl.DataFrame([*map(astuple, some.looks)], LOOK_SCHEMA, orient="row"))
+        looks.append(pl.DataFrame([*map(NUMBERS, some.looks)], LOOK_SCHEMA, orient="row"))
         bad += some.bad
     manifest = pa.concat_tables(parts)
     thumbnails = thumbnails_of(manifest)

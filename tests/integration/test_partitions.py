@@ -51,3 +51,31 @@ def test_batches_side_by_side_are_as_one_after_another(
     for batch in BATCHES:
         folder = store.path(store.pin("raw_images", batch))
         assert DvcRepository(store.root).hash_of(folder)
+
+
+def test_a_new_batch_rewrites_no_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_digits(tmp_path / "zone" / "many", skip=2)
+    write_digits(tmp_path / "zone" / "few", per_class=2)
+    for batch in ("many", "few"):
+        (tmp_path / "zone" / batch / "_SUCCESS").touch()
+    set_digits(monkeypatch, tmp_path / "none", LANDING__ROOT=str(tmp_path / "zone"))
+    home = tmp_path / "home"
+
+    def files() -> dict[Path, tuple[int, int, int]]:
+        found = {path: path.stat() for asset in (*ASSETS, ".dvc")
+                 for path in (home / "store" / asset).rglob("*")
+                 if path.is_file()
+                 and not {"refs", "records", "tmp"} & set(path.relative_to(home).parts)}
+        return {path: (facts.st_ino, facts.st_mtime_ns, facts.st_size)
+                for path, facts in found.items()}
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        materialize(home, "many", instance)
+        before = files()
+        materialize(home, "few", instance)
+        after = files()
+    assert before.items() <= after.items()
+    old, new = (sum(size for _, _, size in each.values())
+                for each in (before, {path: after[path] for path in after.keys() - before}))
+    # 20 images beside 1,777; a file's own head and tail weigh more where it is small.
+    assert new < 0.04 * old

@@ -297,3 +297,15 @@ def test_a_batch_that_fails_again_and_again_is_told_and_holds_up_no_other(zone: 
     assert said.startswith("may was tried 3 times")
     zone.write("june/cat/1.png")
     assert sensor.tick()[0] == ["landing-june-1"]
+
+
+def test_many_folders_at_once_are_asked_for_over_several_ticks(zone: Zone) -> None:
+    zone.settings = LandingSettings(root="zone", quiet_seconds=0)
+    for number in range(130):
+        zone.write(f"day-{number:03}/cat/1.png")
+    sensor = Sensor(zone)
+    first = sensor.tick()[0]
+    assert len(first) == 100
+    for key in sensor.added:
+        zone.make(key)
+    assert len(sensor.tick()[0]) == 30
