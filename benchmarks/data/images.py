@@ -29,9 +29,9 @@ class Kind:
 
 
 KINDS: Final = (
-    Kind("28px", 20_480, 28, 1, 256, decoded=True),
-    Kind("224px", 4_096, 224, 3, 64, decoded=True),
-    Kind("1000px", 768, 224, 3, 64, decoded=False),
+    Kind("28px", 10_240, 28, 1, 256, decoded=True),
+    Kind("224px", 2_048, 224, 3, 64, decoded=True),
+    Kind("1000px", 512, 224, 3, 64, decoded=False),
 )
 
 
