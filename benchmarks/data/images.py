@@ -18,10 +18,15 @@ CLASSES: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """What is read: ``side`` and ``channels`` are of the batches, ``form`` how they are kept."""
+    """What is read.
+
+    ``ingested`` and ``read`` are numbers of images; ``side`` and ``channels`` are of the batches;
+    ``decoded``: pixels may be kept.
+    """
 
     name: str
-    count: int
+    ingested: int
+    read: int
     side: int
     channels: int
     batch: int
@@ -29,9 +34,9 @@ class Kind:
 
 
 KINDS: Final = (
-    Kind("28px", 10_240, 28, 1, 256, decoded=True),
-    Kind("224px", 2_048, 224, 3, 64, decoded=True),
-    Kind("1000px", 512, 224, 3, 64, decoded=False),
+    Kind("28px", 20_480, 10_240, 28, 1, 256, decoded=True),
+    Kind("224px", 6_144, 1_536, 224, 3, 64, decoded=True),
+    Kind("1000px", 1_536, 384, 224, 3, 64, decoded=False),
 )
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
 from mlops_assets.config import DatasetSettings
-from mlops_assets.contracts.pixels import UndecodableImage, decode_pixels
+from mlops_assets.contracts.pixels import MAX_PIXELS, PixelSpec, UndecodableImage
 from mlops_assets.pictures import contact_sheet
 from mlops_assets.provenance.hashing import digest_files, sha256_json
 from mlops_assets.raw.feedback import READ, FeedbackSource
@@ -114,10 +115,28 @@ def _sample(
             tiles = found.setdefault(label, [])
             if len(tiles) < SHEET_COLUMNS:
                 try:
-                    tiles.append(decode_pixels(contents[index].as_py(), settings.pixels))
-                except (UndecodableImage, cv2.error):
+                    tiles.append(_tile(contents[index].as_py(), settings.pixels))
+                except UndecodableImage:
                     # Validation names the fault; the sample only shows what can be shown.
                     continue
         if all(len(tiles) == SHEET_COLUMNS for tiles in found.values()) and len(found) > 1:
             break
     yield from sorted((label, tiles) for label, tiles in found.items() if tiles)
+
+
+def _tile(content: bytes, pixels: PixelSpec) -> NDArray[np.uint8]:
+    """A small picture of an image in the shape that training sees; quicker than its pixels.
+
+    Raises:
+        UndecodableImage: it can not be decoded, or is too large to be looked at here.
+    """
+    mode, size = "L" if pixels.channels == 1 else "RGB", (pixels.width, pixels.height)
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise UndecodableImage(f"{image.width} x {image.height} pixels")
+            image.draft(mode, size)
+            shown = ImageOps.exif_transpose(image).convert(mode).resize(size, reducing_gap=2.0)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise UndecodableImage(str(error)) from error
+    return np.asarray(shown, np.uint8).reshape(pixels.shape)

@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from mlops_assets.config import ValidationSettings
 from mlops_assets.contracts.manifest import THUMBNAIL_SIDE, Reason
 from mlops_assets.contracts.pixels import ImageFormat, sniff_format
-from mlops_assets.validated.issues import Look, look_at
+from mlops_assets.validated.issues import SIDE, Look, look_at, within_side
 
 # The header's dimensions are compared with `max_pixels` before a pixel is decoded, so Pillow's
 # own guard, which only warns below twice its limit, is not needed.
@@ -39,8 +39,8 @@ class Fault:
 class Facts:
     """What a good image is.
 
-    ``mean`` and ``std`` are over all pixel values, 0-255; ``thumbnail`` is 16 x 16 grey uint8,
-    row by row; ``look`` is what oddities are told from.
+    ``mean`` and ``std`` are over all pixel values, 0-255, of a large JPEG after it was shrunk;
+    ``thumbnail`` is 16 x 16 grey uint8, row by row; ``look`` is what oddities are told from.
     """
 
     format: ImageFormat
@@ -87,15 +87,16 @@ def _header_fault(image: Image.Image, limits: ValidationSettings) -> Fault | Non
 
 
 def _decode(image: Image.Image, found: ImageFormat, limits: ValidationSettings) -> Facts | Fault:
-    mode = image.mode
+    mode, (width, height) = image.mode, image.size
+    # A large JPEG is read to its end, and its pixels come at a half, quarter or eighth of its size.
+    image.draft(mode, (SIDE, SIDE))
     image.load()
     flat = image if mode in ("L", "RGB") else image.convert("L" if mode in ("1", "LA") else "RGB")
     pixels = np.asarray(flat)
     mean, std = (float(value[0, 0]) for value in cv2.meanStdDev(pixels.reshape(-1)))
     if std < limits.blank_std:
         return Fault("blank", f"standard deviation {std:.2f}; at least {limits.blank_std:g}")
-    grey = np.asarray(
-        pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8)
+    grey = within_side(np.asarray(
+        pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8))
     small = cv2.resize(grey, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA)
-    return Facts(found, mode, image.width, image.height, mean, std, small.tobytes(),
-                 look_at(grey))
+    return Facts(found, mode, width, height, mean, std, small.tobytes(), look_at(grey))

@@ -61,14 +61,21 @@ class Issue:
     detail: str
 
 
+def within_side(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """An image, uint8 ``[H, W]``, shrunk so that neither side is longer than ``SIDE``."""
+    height, width = grey.shape
+    longest = max(height, width)
+    if longest <= SIDE:
+        return grey
+    size = (max(1, width * SIDE // longest), max(1, height * SIDE // longest))
+    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def look_at(grey: NDArray[np.uint8]) -> Look:
     """The numbers of an image, uint8 ``[H, W]``."""
     height, width = grey.shape
     longest = max(height, width)
-    small = grey
-    if longest > SIDE:
-        size = (max(1, width * SIDE // longest), max(1, height * SIDE // longest))
-        small = np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+    small = within_side(grey)
     counts = np.bincount(small.reshape(-1), minlength=256)
     below = counts.cumsum()
     filled = counts[counts > 0]
