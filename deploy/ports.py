@@ -32,6 +32,7 @@ class Ports:
     console: int = 0
     prometheus: int = 0
     alertmanager: int = 0
+    dagster_view: int = 0
 
     def save(self, path: Path) -> None:
         """Record the ports for the commands that follow."""
@@ -74,7 +75,8 @@ def choose_ports(
     """
     chosen: dict[str, int] = {}
     with ExitStack() as held:
-        for name in (*PROGRAMS, *(MONITORS if monitored else ())):
+        for name in (*PROGRAMS, *(MONITORS if monitored else ()),
+                     *(("dagster_view",) if settings.dagster_view else ())):
             wanted: int = getattr(settings, f"{name}_port")
             candidates = [wanted] if wanted else [getattr(before, name, 0), 0]
             for port in candidates:

@@ -66,6 +66,7 @@ def make_programs(
             str(scripts / "dagster-webserver"), "-h", host, "-p", str(ports.dagster),
             "-w", workspace, "--live-data-poll-rate", "2000",
         ), web),
+        *_viewer(layout, host, ports),
         Program("daemon", (str(scripts / "dagster-daemon"), "run", "-w", workspace), ""),
         Program(SERVICE, (
             python, "-m", "deploy.serve", "--host", host, "--port", str(ports.service),
@@ -75,6 +76,17 @@ def make_programs(
         ), f"http://{host}:{ports.console}"),
         *_monitors(layout, host, ports, binaries),
     )
+
+
+def _viewer(layout: Layout, host: str, ports: Ports) -> tuple[Program, ...]:
+    """A webserver that changes nothing, for the console to show to those who may look."""
+    if not ports.dagster_view:
+        return ()
+    return (Program("dagster-view", (
+        str(Path(sys.executable).parent / "dagster-webserver"), "-h", host,
+        "-p", str(ports.dagster_view), "-w", str(layout.workspace), "--read-only",
+        "--path-prefix", "/dagster", "--live-data-poll-rate", "5000",
+    ), ""),)
 
 
 def _monitors(
@@ -139,6 +151,8 @@ def make_environment(
         "MLFLOW_TRACKING_URI": f"http://{host}:{ports.mlflow}",
         "MLOPS_CONSOLE_DAGSTER_URL": f"http://{host}:{ports.dagster}",
         "MLOPS_CONSOLE_SERVICE_URL": f"http://{host}:{ports.service}",
+        **({} if not ports.dagster_view else {
+            "MLOPS_CONSOLE_DAGSTER_VIEW_URL": f"http://{host}:{ports.dagster_view}"}),
         **({} if not ports.prometheus else {
             "MLOPS_CONSOLE_PROMETHEUS_URL": f"http://{host}:{ports.prometheus}",
             "MLOPS_CONSOLE_ALERTMANAGER_URL": f"http://{host}:{ports.alertmanager}",

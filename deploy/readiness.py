@@ -113,6 +113,7 @@ def make_probes(host: str, ports: Ports) -> dict[str, Probe]:
         "code": lambda: _listens(host, ports.code),
         "mlflow": lambda: _answers(host, ports.mlflow, "/health"),
         "webserver": lambda: _loads_code(host, ports.dagster),
+        "dagster-view": lambda: _answers(host, ports.dagster_view, "/dagster/server_info"),
         "daemon": lambda: _daemons_run(host, ports.dagster),
         "service": lambda: _answers(host, ports.service, "/readyz"),
         "console": lambda: _answers(host, ports.console, "/readyz"),

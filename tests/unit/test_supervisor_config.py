@@ -135,6 +135,20 @@ def test_environment_of_the_programs(settings: Settings, layout: Layout) -> None
     assert not any(key.startswith("MAKE") for key in environment)
 
 
+def test_dagster_is_shown_to_others_only_where_it_is_asked_for(
+    settings: Settings, layout: Layout
+) -> None:
+    assert "dagster-view" not in {each.name for each in make_programs(settings, layout, PORTS)}
+    assert choose_ports(FREE).dagster_view == 0
+    asked = FREE.model_copy(update={"dagster_view": True, "dagster_view_port": 0})
+    ports = choose_ports(asked)
+    (view,) = (each for each in make_programs(settings, layout, ports)
+               if each.name == "dagster-view")
+    assert "--read-only" in view.command
+    assert make_environment(settings, layout, ports, {})["MLOPS_CONSOLE_DAGSTER_VIEW_URL"] == (
+        f"http://127.0.0.1:{ports.dagster_view}")
+
+
 def test_without_prometheus_nothing_speaks_of_it(settings: Settings, layout: Layout) -> None:
     bare = choose_ports(FREE)
     assert bare.prometheus == bare.alertmanager == 0
@@ -175,7 +189,7 @@ def test_busy_port_is_named_with_the_setting_that_moves_it() -> None:
 def test_free_ports_differ_and_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "ports.json"
     ports = choose_ports(FREE, monitored=True)
-    assert len(set(asdict(ports).values())) == 7
+    assert len({port for port in asdict(ports).values() if port}) == 7
     ports.save(path)
     assert recorded_ports(path) == ports
     assert choose_ports(FREE, ports, monitored=True) == ports

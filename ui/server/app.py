@@ -24,7 +24,7 @@ from resources.platform_db import ConflictingChange
 from resources.service_api import ServiceApi
 from ui.server.metrics import registry_of
 from ui.server.replays import Replays
-from ui.server.routes import alerting, changing, looking, people, trying
+from ui.server.routes import alerting, changing, dagster_pages, looking, people, trying
 from ui.server.routes.context import Anyone
 from ui.server.routes.looking import PROBLEMS
 from ui.server.security import HEADERS, Guard
@@ -63,11 +63,15 @@ def create_app(console: Console) -> FastAPI:
         yield
         world.stop()
         app.state.service.close()
+        if app.state.dagster_pages is not None:
+            await app.state.dagster_pages.close()
 
     app = FastAPI(title="mlops-assets console", version="1", lifespan=lifespan, docs_url=None,
                   redoc_url=None, openapi_url=f"{API}/openapi.json", responses=PROBLEMS)
     app.state.world, app.state.guard, app.state.replays = world, guard, Replays()
     app.state.notices = alerting.Notices(console.home)
+    view = console.addresses.dagster_view
+    app.state.dagster_pages = dagster_pages.DagsterPages(view) if view else None
     app.state.service = ServiceApi(console.addresses.service or "http://127.0.0.1:1")
     include_routes(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
@@ -88,6 +92,7 @@ def create_app(console: Console) -> FastAPI:
     def metrics() -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
+    app.include_router(dagster_pages.router)
     _serve_pages(app)
     return app
 

@@ -34,6 +34,8 @@ RANKS: Final[dict[Role, int]] = {"viewer": 0, "operator": 1, "admin": 2}
 TRIES: Final = RateLimitItemPerMinute(10)
 LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+# No page of another site may even look at these.
+ANSWERS: Final = ("/api/", "/dagster/graphql")
 
 HEADERS: Final = {
     "content-security-policy": (
@@ -140,7 +142,7 @@ class Guard:
         if self._console.loopback and host not in LOOPBACK_NAMES:
             raise HTTPException(421, f"`{host[:60]}` is not this console's name")
         if request.headers.get("sec-fetch-site") in ("cross-site", "same-site") and (
-                request.method not in SAFE or request.url.path.startswith("/api/")):
+                request.method not in SAFE or request.url.path.startswith(ANSWERS)):
             raise HTTPException(403, "another site's page may not ask here")
         origin = request.headers.get("origin")
         if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):

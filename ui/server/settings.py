@@ -23,6 +23,12 @@ class Addresses:
     service: str = ""
     prometheus: str = ""
     alertmanager: str = ""
+    dagster_view: str = ""
+
+    @property
+    def dagster_page(self) -> str:
+        """Where a browser finds Dagster's pages: behind the console, if they are shown there."""
+        return "/dagster" if self.dagster_view else self.dagster
 
     @classmethod
     def of(cls, variables: Mapping[str, str] = os.environ) -> Addresses:
@@ -32,7 +38,8 @@ class Addresses:
 
         mlflow = variables.get("MLFLOW_TRACKING_URI", "")
         return cls(address("DAGSTER"), mlflow.rstrip("/") if mlflow.startswith("http") else "",
-                   address("SERVICE"), address("PROMETHEUS"), address("ALERTMANAGER"))
+                   address("SERVICE"), address("PROMETHEUS"), address("ALERTMANAGER"),
+                   address("DAGSTER_VIEW"))
 
 
 @dataclass(frozen=True, slots=True)

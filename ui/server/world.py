@@ -53,7 +53,7 @@ class World:
                  (("MLflow", where.mlflow), ("The service", where.service),
                   ("Prometheus", where.prometheus), ("Alertmanager", where.alertmanager)) if url}
         self.dagster: Source[Dagster] = Source(
-            "Dagster", self._look_dagster, Dagster(), seconds=4, url=where.dagster,
+            "Dagster", self._look_dagster, Dagster(), seconds=4, url=where.dagster_page,
             configured=bool(where.dagster))
         self.mlflow: Source[bool] = Source(
             "MLflow", lambda: peers["MLflow"].get("/health").is_success, False, seconds=10,

@@ -14,7 +14,7 @@ SHOWN_RUNS = 50
 
 def automation(world: World) -> schemas.Automation:
     """Sensors and schedules, runs of the last day, and jobs."""
-    seen, where = world.dagster.value, world.console.addresses.dagster
+    seen, where = world.dagster.value, world.console.addresses.dagster_page
     return schemas.Automation(
         sensors=[schemas.SensorView(
             name=each.name, running=each.running, last_tick_at=moment(each.ticked),

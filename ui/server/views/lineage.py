@@ -135,12 +135,12 @@ class _Drawing:
 
     def _artifact(self, view: ArtifactView, rank: int) -> None:
         links = [schemas.Part(text="asset in Dagster",
-                              href=f"{self._where.dagster}/assets/{view.asset}")] \
+                              href=f"{self._where.dagster_page}/assets/{view.asset}")] \
             if self._where.dagster else []
         run = view.facts.get("dagster_run_id")
         if run and self._where.dagster:
             links.append(schemas.Part(text="run in Dagster",
-                                      href=f"{self._where.dagster}/runs/{run}"))
+                                      href=f"{self._where.dagster_page}/runs/{run}"))
         mlflow = view.facts.get("mlflow_run_id")
         if mlflow and self._where.mlflow:
             links.append(schemas.Part(text="run in MLflow",

@@ -28,7 +28,8 @@ def model(world: World, version: str) -> schemas.ModelDetail | None:
         **_row(world, found), gate_reason=str(gate.get("reason", "")), dataset=origin.dataset,
         commit=origin.code_commit,
         mlflow_url=f"{where.mlflow}/#/runs/{origin.mlflow_run_id}" if where.mlflow else "",
-        dagster_url=f"{where.dagster}/runs/{origin.dagster_run_id}" if where.dagster else "",
+        dagster_url=f"{where.dagster_page}/runs/{origin.dagster_run_id}"
+        if where.dagster_page else "",
         classes=found.card.classes, confusion=confusion(store.graph, found.trained),
         scores=[schemas.ClassScore(**raw) for raw in evaluation.get("classes", ())],
         reliability=_reliability(evaluation.get("calibration", {})),

@@ -96,7 +96,7 @@ def _runs(world: World) -> Iterator[schemas.Need]:
             continue
         seen.add(run.job)
         if run.status == "FAILURE":
-            where = world.console.addresses.dagster
+            where = world.console.addresses.dagster_page
             yield schemas.Need(
                 id=f"run-{run.id}", level="warn", title=f"The latest run of {run.job} failed",
                 detail=run.tags.get("mlops/drift_reason", run.id[:8]), since=moment(run.ended),
@@ -113,7 +113,7 @@ def _runs(world: World) -> Iterator[schemas.Need]:
 def _checks(world: World) -> Iterator[schemas.Need]:
     for check in world.dagster.value.checks:
         if check.blocking and check.status in ("FAILED", "EXECUTION_FAILED"):
-            where = world.console.addresses.dagster
+            where = world.console.addresses.dagster_page
             yield schemas.Need(
                 id=f"check-{check.asset}-{check.name}", level="warn",
                 title=f"{check.asset}: {check.name} did not pass", detail=check.description,

@@ -60,7 +60,8 @@ def _data(world: World) -> schemas.Stage:
         state="idle" if rows is None else "warn" if stale else "ok",
         status="No dataset yet" if rows is None else
         f"Stale: {', '.join(stale)}" if stale else f"Fresh, {ago(at)}",
-        token=store.dataset_version[:6], link=_link(world.console.addresses.dagster, "Dagster"),
+        token=store.dataset_version[:6],
+        link=_link(world.console.addresses.dagster_page, "Dagster"),
         facts=[
             schemas.Fact(label="Images", value="none" if rows is None else f"{rows:,}",
                          aside=f"{grown:+,}" if grown else ""),
@@ -158,7 +159,7 @@ def _retrain(world: World) -> schemas.Stage:
     asked = [run for run in world.dagster.value.runs if "mlops/drift_episode" in run.tags]
     budget = world.console.settings.drift.budget_a_week
     run = going or waiting
-    where = world.console.addresses.dagster
+    where = world.console.addresses.dagster_page
     facts = [schemas.Fact(label="By drift, 24 h", value=f"{len(asked)}",
                           aside=f"of {budget} a week")]
     if run is not None:

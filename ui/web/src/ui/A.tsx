@@ -6,8 +6,10 @@ interface Props extends AnchorHTMLAttributes<HTMLAnchorElement> {
   href: string;
 }
 
+// Dagster's own pages are passed on below a path of the console.
+const others = ["//", "/api/", "/dagster"];
 const inside = (href: string) =>
-  href.startsWith("/") && !href.startsWith("//") && !href.startsWith("/api/");
+  href.startsWith("/") && !others.some((prefix) => href.startsWith(prefix));
 
 /** A link by address, as the server writes them: inside the console without a reload. */
 export function A({ href, onClick, children, ...rest }: Props) {
