@@ -11,6 +11,7 @@ from mlops_assets.config import load_settings
 from mlops_assets.contracts.errors import PlatformError
 from ui.server.app import create_app
 from ui.server.settings import Addresses, Console
+from ui.server.single_sign_on import ProviderSettings
 
 
 @click.command(epilog="Example: python -m ui.server --port 8080")
@@ -22,7 +23,7 @@ def main(host: str, port: int, profile: str | None) -> None:
     """Serve the console; PLATFORM_HOME names the platform."""
     settings = load_settings(profile)
     try:
-        app = create_app(Console(settings, Addresses.of(), host, port))
+        app = create_app(Console(settings, Addresses.of(), host, port, ProviderSettings.of()))
     except PlatformError as error:
         click.echo(f"console: {error}", err=True)
         sys.exit(1)

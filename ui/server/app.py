@@ -24,11 +24,20 @@ from resources.platform_db import ConflictingChange
 from resources.service_api import ServiceApi
 from ui.server.metrics import registry_of
 from ui.server.replays import Replays
-from ui.server.routes import alerting, changing, dagster_pages, looking, people, trying
+from ui.server.routes import (
+    alerting,
+    changing,
+    dagster_pages,
+    looking,
+    people,
+    signing_on,
+    trying,
+)
 from ui.server.routes.context import Anyone
 from ui.server.routes.looking import PROBLEMS
 from ui.server.security import HEADERS, Guard
 from ui.server.settings import STATIC, Console
+from ui.server.single_sign_on import SingleSignOn
 from ui.server.stream import Stream
 from ui.server.world import World
 
@@ -50,10 +59,12 @@ def create_app(console: Console) -> FastAPI:
         NoUsers: it would listen beyond loopback and there is no user.
     """
     world = World(console)
-    guard = Guard(console, ConsoleUsers(world.database()))
+    sign_on = SingleSignOn(console.provider) if console.provider else None
+    guard = Guard(console, ConsoleUsers(world.database()), sign_on)
     if guard.must_have_users:
         raise NoUsers(f"{console.host} can be reached by others, and no user is known: make one "
-                      "with `mlops users create NAME --role admin --reason TEXT`")
+                      "with `mlops users create NAME --role admin --reason TEXT`, or set up single "
+                      "sign-on")
     stream, registry = Stream(world), registry_of(world)
 
     @asynccontextmanager
@@ -63,6 +74,8 @@ def create_app(console: Console) -> FastAPI:
         yield
         world.stop()
         app.state.service.close()
+        if sign_on is not None:
+            sign_on.close()
         if app.state.dagster_pages is not None:
             await app.state.dagster_pages.close()
 
@@ -92,6 +105,7 @@ def create_app(console: Console) -> FastAPI:
     def metrics() -> Response:
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
+    app.include_router(signing_on.router)
     app.include_router(dagster_pages.router)
     _serve_pages(app)
     return app

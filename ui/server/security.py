@@ -25,6 +25,7 @@ from limits.strategies import FixedWindowRateLimiter
 from resources.console_users import ConsoleUsers, Role
 from resources.person import operating_user
 from ui.server.settings import Console
+from ui.server.single_sign_on import SingleSignOn
 
 COOKIE: Final = "mlops_console"
 CSRF_HEADER: Final = "x-csrf-token"
@@ -66,22 +67,27 @@ class _Session:
     role: Role
     ends: float
     checked: float
+    own: bool
 
 
 class Guard:
     """Sessions of one console; they end with it."""
 
-    def __init__(self, console: Console, users: ConsoleUsers) -> None:
+    def __init__(
+        self, console: Console, users: ConsoleUsers, single_sign_on: SingleSignOn | None = None
+    ) -> None:
         self._console, self._users = console, users
+        self.single_sign_on = single_sign_on
         self._secret = secrets.token_bytes(32)
         self._sessions: dict[str, _Session] = {}
         self._tries = FixedWindowRateLimiter(MemoryStorage())
-        self.login_required = users.count() > 0
+        self.passwords = users.count() > 0
+        self.login_required = users.count() > 0 or single_sign_on is not None
 
     @property
     def must_have_users(self) -> bool:
         """Whether others can reach this console, and nobody is known who may."""
-        return not self._console.loopback and self._users.count() == 0
+        return not self._console.loopback and not self.login_required
 
     def csrf(self, person: Person) -> str:
         """The token that changes of a person's session carry."""
@@ -100,7 +106,7 @@ class Guard:
         if session is None or session.ends < now:
             self._sessions.pop(token, None)
             raise HTTPException(401, "sign in first")
-        if now - session.checked > RECHECK_SECONDS:
+        if session.own and now - session.checked > RECHECK_SECONDS:
             user = self._users.find(session.name)
             if user is None:
                 del self._sessions[token]
@@ -120,12 +126,24 @@ class Guard:
         user = self._users.sign_in(name, password)
         if user is None:
             raise HTTPException(401, "the name or the password is wrong")
+        return self.admit(request, response, user.name, user.role)
+
+    def admit(
+        self, request: Request, response: Response, name: str, role: Role, *, own: bool = True
+    ) -> Person:
+        """Begin a session; ``own`` is a user that the console itself knows."""
         token, now = secrets.token_urlsafe(32), time.monotonic()
         self._sessions = {key: each for key, each in self._sessions.items() if each.ends > now}
-        self._sessions[token] = _Session(user.name, user.role, now + SESSION_SECONDS, now)
+        self._sessions[token] = _Session(name, role, now + SESSION_SECONDS, now, own)
         response.set_cookie(COOKIE, token, max_age=SESSION_SECONDS, httponly=True,
-                            samesite="strict", secure=request.url.scheme == "https")
-        return Person(user.name, user.role, token)
+                            samesite="strict", secure=self.secure(request))
+        return Person(name, role, token)
+
+    def secure(self, request: Request) -> bool:
+        """Whether the browser speaks HTTPS, to the console or to what stands before it."""
+        known = self.single_sign_on
+        return request.url.scheme == "https" or (
+            known is not None and known.settings.public_url.startswith("https:"))
 
     def sign_out(self, request: Request, response: Response) -> None:
         """End a session."""

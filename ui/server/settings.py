@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from mlops_assets.config import Settings
+from ui.server.single_sign_on import ProviderSettings
 
 STATIC: Final = Path(__file__).parent / "static"
 
@@ -50,6 +51,7 @@ class Console:
     addresses: Addresses
     host: str = "127.0.0.1"
     port: int = 8080
+    provider: ProviderSettings | None = None
 
     @property
     def home(self) -> Path:

@@ -18,6 +18,14 @@ def get_me(request: Request, person: Anyone) -> schemas.Me:
     return _me(request, person)
 
 
+@router.get("/login")
+def get_login(request: Request) -> schemas.WaysIn:
+    """How one may sign in."""
+    guard = guard_of(request)
+    return schemas.WaysIn(
+        passwords=guard.passwords, single_sign_on=guard.single_sign_on is not None)
+
+
 @router.post("/login")
 async def post_login(request: Request, response: Response, who: schemas.Login) -> schemas.Me:
     """Begin a session."""

@@ -15,6 +15,7 @@ from ui.server.schemas.basics import (
     Role,
     State,
     Tone,
+    WaysIn,
 )
 from ui.server.schemas.drift import (
     AccuracyView,
@@ -148,4 +149,5 @@ __all__ = [
     "Verified",
     "VerifyLine",
     "VersionTraffic",
+    "WaysIn",
 ]

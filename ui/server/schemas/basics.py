@@ -28,6 +28,13 @@ class Problem(Body):
     detail: str
 
 
+class WaysIn(Body):
+    """How one may sign in to this console."""
+
+    passwords: bool
+    single_sign_on: bool
+
+
 class Me(Body):
     """Who looks, what they may do, and at what."""
 

@@ -19,6 +19,7 @@ import type {
   Range,
   Rollout,
   Sample,
+  WaysIn,
 } from "./types";
 
 const path = encodeURIComponent;
@@ -31,6 +32,12 @@ export const meQuery = queryOptions({
     return me;
   },
   staleTime: 60_000,
+});
+
+export const waysInQuery = queryOptions({
+  queryKey: ["login"],
+  queryFn: ({ signal }) => get<WaysIn>("/login", signal),
+  staleTime: Number.POSITIVE_INFINITY,
 });
 
 export const loopQuery = (range: Range) =>

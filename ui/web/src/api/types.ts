@@ -3,6 +3,7 @@ import type { components } from "./schema";
 type Schemas = components["schemas"];
 
 export type Me = Schemas["Me"];
+export type WaysIn = Schemas["WaysIn"];
 export type Loop = Schemas["Loop"];
 export type Stage = Schemas["Stage"];
 export type Part = Schemas["Part"];

@@ -1,8 +1,8 @@
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useRouter, useSearch } from "@tanstack/react-router";
 import { type FormEvent, useEffect, useState } from "react";
 import { post, setCsrf } from "../api/client";
-import { meQuery } from "../api/queries";
+import { meQuery, waysInQuery } from "../api/queries";
 import type { Me } from "../api/types";
 import { Mark } from "../app/icons";
 import { Failure } from "../ui/States";
@@ -12,6 +12,7 @@ export default function Login() {
   const client = useQueryClient();
   const router = useRouter();
   const { next } = useSearch({ from: "/login" });
+  const ways = useQuery(waysInQuery).data;
   const [name, setName] = useState("");
   const [password, setPassword] = useState("");
   useEffect(() => {
@@ -35,34 +36,43 @@ export default function Login() {
       <form onSubmit={submit}>
         <Mark size={34} />
         <h1>Sign in to the console</h1>
-        <label className="field">
-          <span>Name</span>
-          <input
-            className="in"
-            autoComplete="username"
-            required
-            value={name}
-            onChange={(event) => setName(event.target.value)}
-          />
-        </label>
-        <label className="field">
-          <span>Password</span>
-          <input
-            className="in"
-            type="password"
-            autoComplete="current-password"
-            required
-            value={password}
-            onChange={(event) => setPassword(event.target.value)}
-          />
-        </label>
-        {enter.error ? <Failure error={enter.error} what="" /> : null}
-        <button className="btn pri" type="submit" disabled={enter.isPending}>
-          {enter.isPending ? "Signing in…" : "Sign in"}
-        </button>
-        <p className="note">
-          Names and passwords are set where the console's server is configured.
-        </p>
+        {ways?.single_sign_on ? (
+          <a className="btn pri" href="/oidc/begin">
+            Sign in with your organisation
+          </a>
+        ) : null}
+        {ways?.passwords === false ? null : (
+          <>
+            <label className="field">
+              <span>Name</span>
+              <input
+                className="in"
+                autoComplete="username"
+                required
+                value={name}
+                onChange={(event) => setName(event.target.value)}
+              />
+            </label>
+            <label className="field">
+              <span>Password</span>
+              <input
+                className="in"
+                type="password"
+                autoComplete="current-password"
+                required
+                value={password}
+                onChange={(event) => setPassword(event.target.value)}
+              />
+            </label>
+            {enter.error ? <Failure error={enter.error} what="" /> : null}
+            <button className="btn pri" type="submit" disabled={enter.isPending}>
+              {enter.isPending ? "Signing in…" : "Sign in"}
+            </button>
+            <p className="note">
+              Names and passwords are set where the console's server is configured.
+            </p>
+          </>
+        )}
       </form>
     </main>
   );
