@@ -88,7 +88,7 @@ def build_dataset(
     gone = frame.filter(pl.col("image_id").is_in(list(forgotten)))
     rows, excluded = split_rows(
         frame.with_row_index(AT).filter(~pl.col("image_id").is_in(list(forgotten))),
-        read_thumbnails(batches.values()), shares, limits)
+        read_thumbnails([*batches.values()]), shares, limits)
     excluded = pl.concat([excluded, gone.select(
         "image_id", split=pl.lit(""), batch="batch", source="source",
         reason=pl.lit("forgotten"))]).sort("image_id", "batch")

@@ -116,14 +116,14 @@ def issues_of(look: Look, limits: IssueLimits) -> list[Issue]:
 
 
 def near_duplicates(
-    hashes: NDArray[np.uint64], thumbnails: NDArray[np.uint8], rms: float
+    hashes: NDArray[np.uint64], rows: NDArray[np.int64], thumbnails: NDArray[np.uint8], rms: float
 ) -> dict[int, int]:
-    """For each image that nearly equals an earlier one, the index of the first such.
+    """For each image that nearly equals an earlier one, the row of the first such.
 
-    Hashes ``[N]`` at most ``FLIPPED`` bits apart propose, and thumbnails ``[N, 256]`` at most
-    ``rms`` grey levels apart (root mean square) confirm, so that images that only have the same
-    composition are left alone. Two such hashes have one of their four quarters in common (Manku et
-    al. 2007).
+    Hashes ``[N]`` at most ``FLIPPED`` bits apart propose, and thumbnails at most ``rms`` grey
+    levels apart (root mean square) confirm, so that images that only have the same composition are
+    left alone; ``rows`` ``[N]`` are those of the hashes in ``thumbnails`` ``[M, 256]``, ascending.
+    Two such hashes have one of their four quarters in common (Manku et al. 2007).
     """
     places = np.arange(len(hashes))
     first = places.copy()
@@ -132,13 +132,14 @@ def near_duplicates(
         ends = np.flatnonzero(np.diff(quarter[order])) + 1
         for group in np.split(order, ends):
             if len(group) > 1:
-                _join(group, hashes, thumbnails, rms, first)
-    return {int(place): int(first[place]) for place in np.flatnonzero(first < places)}
+                _join(group, hashes, rows, thumbnails, rms, first)
+    return {int(rows[place]): int(rows[first[place]])
+            for place in np.flatnonzero(first < places)}
 
 
 def _join(
-    group: NDArray[np.int64], values: NDArray[np.uint64], pixels: NDArray[np.uint8], rms: float,
-    first: NDArray[np.int64],
+    group: NDArray[np.int64], values: NDArray[np.uint64], images: NDArray[np.int64],
+    pixels: NDArray[np.uint8], rms: float, first: NDArray[np.int64],
 ) -> None:
     """Lower ``first`` of each image of a group, in ascending order, to the first it equals."""
     for start in range(0, len(group), BLOCK):
@@ -152,7 +153,7 @@ def _join(
             mine, other = mine[other < mine], other[other < mine]
             for at in range(0, len(mine), BLOCK):
                 pair = slice(at, at + BLOCK)
-                gap = pixels[mine[pair]].astype(np.float32) - pixels[other[pair]]
+                gap = pixels[images[mine[pair]]].astype(np.float32) - pixels[images[other[pair]]]
                 near = np.sqrt((gap * gap).mean(axis=1)) <= rms
                 np.minimum.at(first, mine[pair][near], other[pair][near])
 
@@ -178,11 +179,11 @@ def list_issues(
     found = []
     for row, *numbers in odd.select("row", *LOOK_SCHEMA).iter_rows():
         found += [_row(named.row(row), issue) for issue in issues_of(Look(*numbers), limits)]
-    hashed = looks["phash"].is_not_null().arg_true().to_numpy()
+    hashed = looks["phash"].is_not_null().arg_true().cast(pl.Int64).to_numpy()
     twins = near_duplicates(
-        looks["phash"].drop_nulls().to_numpy(), thumbnails[hashed], limits.near_rms)
+        looks["phash"].drop_nulls().to_numpy(), hashed, thumbnails, limits.near_rms)
     for later, earlier in twins.items():
-        image, other = named.row(int(hashed[later])), named.row(int(hashed[earlier]))
+        image, other = named.row(later), named.row(earlier)
         same = image[2] == other[2]
         labels = "" if same else f", which is called {other[2]}"
         found.append(_row(image, Issue(

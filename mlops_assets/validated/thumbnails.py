@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,14 +17,15 @@ WIDTH: Final = THUMBNAIL_SIDE**2
 READ_ROWS: Final = 1 << 17
 
 
-def read_thumbnails(folders: Iterable[Path]) -> NDArray[np.uint8]:
+def read_thumbnails(folders: Sequence[Path]) -> NDArray[np.uint8]:
     """Thumbnails of all manifests, uint8 ``[N, 256]``, in the order of their rows."""
-    return _joined(_read(folders))
+    rows = sum(pq.read_metadata(folder / MANIFEST_FILE).num_rows for folder in folders)
+    return _filled(rows, _read(folders))
 
 
 def thumbnails_of(manifest: pa.Table) -> NDArray[np.uint8]:
     """Thumbnails of a manifest, uint8 ``[N, 256]``."""
-    return _joined(manifest.column("thumbnail").chunks)
+    return _filled(manifest.num_rows, manifest.column("thumbnail").chunks)
 
 
 def _read(folders: Iterable[Path]) -> Iterator[pa.FixedSizeBinaryArray]:
@@ -34,10 +35,11 @@ def _read(folders: Iterable[Path]) -> Iterator[pa.FixedSizeBinaryArray]:
                 yield batch.column(0)
 
 
-def _joined(columns: Iterable[pa.FixedSizeBinaryArray]) -> NDArray[np.uint8]:
-    parts = [np.zeros((0, WIDTH), np.uint8)]
+def _filled(rows: int, columns: Iterable[pa.FixedSizeBinaryArray]) -> NDArray[np.uint8]:
+    found, at = np.empty((rows, WIDTH), np.uint8), 0
     for column in columns:
-        start = column.offset * WIDTH
-        flat = np.frombuffer(column.buffers()[1], np.uint8)[start : start + len(column) * WIDTH]
-        parts.append(flat.reshape(-1, WIDTH))
-    return np.concatenate(parts)
+        start, size = column.offset * WIDTH, len(column) * WIDTH
+        flat = np.frombuffer(column.buffers()[1], np.uint8)[start : start + size]
+        found[at : at + len(column)] = flat.reshape(-1, WIDTH)
+        at += len(column)
+    return found
