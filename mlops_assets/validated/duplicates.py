@@ -13,7 +13,7 @@ from mlops_assets.validated.inspection import Fault
 
 BLOCK_ROWS: Final = 2048
 # Few enough that the tree stays quick, and many enough that it proposes few that are not near.
-AXES: Final = 12
+AXES: Final = 8
 SAMPLED: Final = 20_000
 
 
