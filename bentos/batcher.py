@@ -17,6 +17,7 @@ PATIENCE: Final = 0.06
 MAX_PATIENCE_SECONDS: Final = 0.003
 CROWDED_SECONDS: Final = 0.25
 TURNS: Final = 3
+FALL: Final = 0.98
 
 
 class Overloaded(Exception):
@@ -32,15 +33,17 @@ class Expired(Exception):
 
 
 class _Waiting(Generic[Item, Result]):
-    __slots__ = ("answer", "aside", "deadline", "item")
+    __slots__ = ("answer", "aside", "deadline", "item", "timed")
 
     def __init__(
-        self, item: Item, answer: asyncio.Future[Result], deadline: float, *, aside: bool
+        self, item: Item, answer: asyncio.Future[Result], deadline: float, *, aside: bool,
+        timed: bool,
     ) -> None:
         self.item = item
         self.answer = answer
         self.deadline = deadline
         self.aside = aside
+        self.timed = timed
 
 
 class _Job(Generic[Item, Result]):
@@ -66,8 +69,8 @@ class Batcher(Generic[Item, Result]):
     ``max_queue`` items wait, or when more wait than the next batches take and the target would be
     missed: those that are accepted are then answered in time.
 
-    Where items come one at a time, and take at most ``stay_seconds`` by the pace of the latest, the
-    loop works on each by itself: handing one to a thread and back costs a tenth of its time. When
+    Where items come one at a time, and one alone took at most ``stay_seconds`` lately, the loop
+    works on each by itself: handing one to a thread and back costs a tenth of its time. When
     another item came meanwhile the lanes have the work again.
     One event loop uses a batcher; it needs no lock.
     """
@@ -112,6 +115,7 @@ class Batcher(Generic[Item, Result]):
         self._level = 0
         self._crowded_until = 0.0
         self._just_stayed = 0
+        self._lone_seconds = 0.0
         self._seconds_an_item = 0.0
         self._closed = False
 
@@ -163,10 +167,13 @@ class Batcher(Generic[Item, Result]):
             seconds = min(max(math.ceil(expected), 1), 60)
             raise Overloaded(f"{waiting} images wait already", retry_after=seconds)
 
-    def submit(self, item: Item, *, aside: bool = False) -> asyncio.Future[Result]:
+    def submit(
+        self, item: Item, *, aside: bool = False, timed: bool = True
+    ) -> asyncio.Future[Result]:
         """The result for ``item``, to be awaited. A cancelled one leaves the queue.
 
-        For one that nobody waits for, such as a shadow's, ``aside`` always takes a lane.
+        For one that nobody waits for, such as a shadow's, ``aside`` always takes a lane. One that
+        takes less than others, as its result is known, is not ``timed``.
 
         Raises:
             Overloaded: too many wait already, or the batcher is closed.
@@ -179,7 +186,8 @@ class Batcher(Generic[Item, Result]):
         if self._just_stayed:
             # It came while the loop worked, or somebody is as quick as another client would be.
             self._crowded_until = now + CROWDED_SECONDS
-        entry = _Waiting[Item, Result](item, loop.create_future(), now + self._timeout, aside=aside)
+        entry = _Waiting[Item, Result](item, loop.create_future(), now + self._timeout, aside=aside,
+                                       timed=timed)
         self._queue.append(entry)
         self._oldest.append(entry)
         if self._sweep is None and self._timeout < math.inf:
@@ -229,8 +237,9 @@ class Batcher(Generic[Item, Result]):
             self._computing, self._busy = self._computing + len(entries), self._busy + 1
             job = _Job[Item, Result](entries, loop)
             if self._may_stay(job):
+                if not self._just_stayed:
+                    loop.call_soon(self._turn, loop)
                 self._just_stayed = TURNS
-                loop.call_soon(self._turn, loop)
                 self._finish(job, self._outcomes([entries[0].item]))
             else:
                 self._jobs.put(job)
@@ -240,7 +249,7 @@ class Batcher(Generic[Item, Result]):
 
     def _may_stay(self, job: _Job[Item, Result]) -> bool:
         return (self._computing == 1 and not self._queue and not job.entries[0].aside
-                and 0 < self._seconds_an_item <= self._stay_seconds
+                and 0 < self._lone_seconds <= self._stay_seconds
                 and job.started >= self._crowded_until)
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -288,6 +297,9 @@ class Batcher(Generic[Item, Result]):
         seconds = job.loop.time() - job.started
         self._level = len(self._queue) + self._computing
         self._computing, self._busy = self._computing - size, self._busy - 1
+        if size == 1 and entries[0].timed:
+            # Up at once and down slowly: a slow one that stays holds up all else.
+            self._lone_seconds = max(seconds, FALL * self._lone_seconds)
         pace = seconds / size
         self._seconds_an_item += (0.2 if self._seconds_an_item else 1.0) * (
             pace - self._seconds_an_item

@@ -64,8 +64,8 @@ class ConsoleUsers:
             UserRefused: the name is taken or not printable, or the password too short.
             ConflictingChange: somebody else changed the platform meanwhile.
         """
-        if not name.strip() or not name.isprintable() or len(name) > MAX_NAME:
-            raise UserRefused(f"a name is 1 to {MAX_NAME} printable characters")
+        if not name.strip() or not name.isprintable() or len(name) > MAX_NAME or "(" in name:
+            raise UserRefused(f"a name is 1 to {MAX_NAME} printable characters without (")
         if len(password) < MIN_PASSWORD:
             raise UserRefused(f"a password has at least {MIN_PASSWORD} characters")
         row = UserRow(name=name, role=role, password=self._hasher.hash(password),

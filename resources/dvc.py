@@ -70,6 +70,15 @@ class DvcRepository:
                 self.run("add", "--quiet", str(folder.relative_to(self.root)))
         return self.hash_of(folder)
 
+    def pull(self, pointer: str) -> None:
+        """Bring what a ``.dvc`` file (below ``root``) names from the cache or a remote.
+
+        Raises:
+            DvcError: neither has it.
+        """
+        with locked(self.root):
+            self.run("pull", "--quiet", pointer)
+
     def hash_of(self, folder: Path) -> str:
         """The hash in the ``.dvc`` file beside a tracked folder.
 

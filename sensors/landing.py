@@ -37,10 +37,7 @@ Look = Callable[[Mapping[str, tuple[str, float]], datetime], Looked]
 
 
 def _refusal(runs: list[dg.DagsterRun], key: str) -> str | None:
-    """Why a batch is not asked for now, by the runs that were to make it."""
-    for run in runs:
-        if run.status in UNFINISHED:
-            return f"run {run.run_id} makes {key}"
+    """Why a batch is not asked for now, by the runs that were to make it and have ended."""
     if len(runs) >= ATTEMPTS:
         return (f"{key} was tried {len(runs)} times, see run {runs[0].run_id}; when its cause is "
                 f"mended, materialize `raw_images` of {key}")
@@ -69,9 +66,14 @@ def build_landing_sensor(
         cursor, waiting = json.dumps(found.seen), list(found.waiting)
         requests: list[dg.RunRequest] = []
         added: list[str] = []
+        running = {run.tags.get(LANDING_TAG): run.run_id for run in context.instance.get_runs(
+            dg.RunsFilter(job_name=JOB_NAME, statuses=UNFINISHED))}
         for key in found.ready:
             if len(requests) == MOST:
                 break
+            if key in running:
+                waiting.append(f"run {running[key]} makes {key}")
+                continue
             runs = context.instance.get_runs(dg.RunsFilter(tags={LANDING_TAG: key}))
             refusal = _refusal(list(runs), key)
             if refusal is not None:

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 
 import jwt
 
 from tests.jwks_server import Signer
 
-CLIENT, SECRET = "console", "the client's secret"
+CLIENT, SECRET = "console", "the client's 100 %+ secret"
 
 
 @dataclass
@@ -46,8 +46,8 @@ class Identity:
     def token(self, form: dict[str, str], authorization: str) -> dict[str, Any] | None:
         """The answer to a code; None refuses it."""
         asked = self.codes.pop(form["code"], None)
-        basic = "Basic " + base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
-        if asked is None or authorization != basic:
+        told = base64.b64decode(authorization.removeprefix("Basic ")).decode().split(":")
+        if asked is None or [*map(unquote_plus, told)] != [CLIENT, SECRET]:
             return None
         challenge = base64.urlsafe_b64encode(sha256(form["code_verifier"].encode()).digest())
         if challenge.rstrip(b"=").decode() != asked["code_challenge"] or (

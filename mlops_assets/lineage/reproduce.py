@@ -120,7 +120,7 @@ def bring_raw(graph: Graph, raw: Artifact, scratch: ArtifactStore) -> list[Input
         graph.store.verify(refs[0])
     except (MissingArtifact, DamagedArtifact):
         shutil.rmtree(folder, ignore_errors=True)
-        DvcRepository(graph.store.root).run("pull", "--quiet", f"{raw.asset}/{raw.version}.dvc")
+        DvcRepository(graph.store.root).pull(f"{raw.asset}/{raw.version}.dvc")
         graph.store.verify(refs[0])
     for artifact in [raw, *graph.ancestors(raw)]:
         target = scratch.root / artifact.asset / artifact.version

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from mlops_assets.config import DatasetSettings
-from mlops_assets.contracts.pixels import MAX_PIXELS, PixelSpec, UndecodableImage
+from mlops_assets.contracts.pixels import MAX_PIXELS, PixelSpec, UndecodableImage, sniff_format
 from mlops_assets.pictures import contact_sheet
 from mlops_assets.provenance.hashing import digest_files, sha256_json
 from mlops_assets.raw.feedback import READ, FeedbackSource
@@ -131,12 +131,18 @@ def _tile(content: bytes, pixels: PixelSpec) -> NDArray[np.uint8]:
         UndecodableImage: it can not be decoded, or is too large to be looked at here.
     """
     mode, size = "L" if pixels.channels == 1 else "RGB", (pixels.width, pixels.height)
+    found = sniff_format(content)
+    if found is None:
+        raise UndecodableImage("no image")
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise UndecodableImage(f"{image.width} x {image.height} pixels")
+        with Image.open(io.BytesIO(content), formats=[found.upper()]) as image:
+            fits = image.width * image.height <= MAX_PIXELS
             image.draft(mode, size)
-            shown = ImageOps.exif_transpose(image).convert(mode).resize(size, reducing_gap=2.0)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UndecodableImage(str(error)) from error
+            shown = ImageOps.exif_transpose(image).convert(mode).resize(
+                size, reducing_gap=2.0) if fits else None
+    except Exception as error:
+        # Damaged EXIF raises whatever its parser does; validation will name the fault.
+        raise UndecodableImage(f"{type(error).__name__}: {error}") from error
+    if shown is None:
+        raise UndecodableImage(f"more than {MAX_PIXELS} pixels")
     return np.asarray(shown, np.uint8).reshape(pixels.shape)

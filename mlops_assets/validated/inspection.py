@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Final
 
@@ -99,4 +99,6 @@ def _decode(image: Image.Image, found: ImageFormat, limits: ValidationSettings) 
     grey = within_side(np.asarray(
         pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8))
     small = cv2.resize(grey, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA)
-    return Facts(found, mode, width, height, mean, std, small.tobytes(), look_at(grey))
+    # Sides that were rounded would make another shape.
+    look = replace(look_at(grey), aspect=min(width, height) / max(width, height))
+    return Facts(found, mode, width, height, mean, std, small.tobytes(), look)

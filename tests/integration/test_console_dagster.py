@@ -71,13 +71,20 @@ def test_its_pages_files_and_answers_are_shown(read_only: str, tmp_path: Path) -
         assert told.json()["data"]["version"]
         refused = client.post("/dagster/graphql", json=WIPE).json()
         assert "Unauthorized" in str(refused)
-        assert client.get("/dagster/../api/v1/me").status_code != 502
+        entry = client.get("/dagster", follow_redirects=False)
+        assert (entry.status_code, entry.headers["location"]) == (307, "/dagster/")
+        for path in ("/dagster/%2e%2e/server_info", "/dagster/%252e%252e/x"):
+            assert client.get(path).status_code == 404, path
+        assert client.get("/dagster/%00").status_code < 500
+        assert client.post("/dagster/graphql", content=bytes(2 << 20)).status_code == 413
 
 
 def test_another_sites_page_gets_nothing(read_only: str, tmp_path: Path) -> None:
     with running_console(tmp_path, addresses=Addresses(dagster_view=read_only)) as client:
         for answer in (
             client.get("/dagster/graphql", params=WIPE, headers={"sec-fetch-site": "cross-site"}),
+            client.get("/dagster/%2e%2fgraphql?query={version}",
+                       headers={"sec-fetch-site": "cross-site"}),
             client.post("/dagster/graphql", json=QUERY, headers={"origin": "https://evil.example"}),
         ):
             assert answer.status_code == 403

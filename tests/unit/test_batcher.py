@@ -282,3 +282,44 @@ def test_the_loop_gives_a_lone_item_its_error() -> None:
         await batches.close()
 
     asyncio.run(run())
+
+
+def test_two_lone_items_in_a_row_leave_no_turn_behind() -> None:
+    async def run() -> None:
+        batches = Batcher(list, max_batch=8, max_queue=100,
+                          on_batch=lambda *_: None, stay_seconds=1.0)
+        await batches.submit(1)
+        await asyncio.sleep(0.01)
+        first = batches.submit(2)
+        await asyncio.sleep(0)
+        # The loop stalls for longer than it counts as crowded, before the next is taken up.
+        asyncio.get_running_loop().call_soon(time.sleep, 0.3)
+        second = batches.submit(3)
+        assert await asyncio.gather(first, second) == [2, 3]
+        await asyncio.sleep(0.05)
+        assert batches._just_stayed == 0
+        await batches.close()
+
+    asyncio.run(run())
+
+
+def test_what_takes_longer_alone_goes_to_a_lane_though_others_are_quick() -> None:
+    places: list[str] = []
+
+    def work(items: Sequence[float]) -> list[float | Exception]:
+        places.append(threading.current_thread().name)
+        time.sleep(max(items))
+        return list(items)
+
+    async def run() -> None:
+        batches = Batcher(work, max_batch=8, max_queue=100, on_batch=lambda *_: None,
+                          stay_seconds=0.02)
+        await batches.submit(0.04)
+        for _ in range(10):
+            await batches.submit(0.0, timed=False)
+            await asyncio.sleep(0.002)
+        await batches.submit(0.04)
+        assert threading.current_thread().name not in places
+        await batches.close()
+
+    asyncio.run(run())

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
+import threading
 import time
 from dataclasses import dataclass
 from hashlib import sha256
@@ -35,8 +36,8 @@ RANKS: Final[dict[Role, int]] = {"viewer": 0, "operator": 1, "admin": 2}
 TRIES: Final = RateLimitItemPerMinute(10)
 LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-# No page of another site may even look at these.
-ANSWERS: Final = ("/api/", "/dagster/graphql")
+# No page of another site may even look at these; it may only lead to a page of Dagster's.
+ANSWERS: Final = ("/api/", "/dagster/")
 
 HEADERS: Final = {
     "content-security-policy": (
@@ -80,6 +81,7 @@ class Guard:
         self.single_sign_on = single_sign_on
         self._secret = secrets.token_bytes(32)
         self._sessions: dict[str, _Session] = {}
+        self._lock = threading.Lock()
         self._tries = FixedWindowRateLimiter(MemoryStorage())
         self.passwords = users.count() > 0
         self.login_required = users.count() > 0 or single_sign_on is not None
@@ -104,12 +106,12 @@ class Guard:
         token = request.cookies.get(COOKIE, "")
         session, now = self._sessions.get(token), time.monotonic()
         if session is None or session.ends < now:
-            self._sessions.pop(token, None)
+            self._forget(token)
             raise HTTPException(401, "sign in first")
         if session.own and now - session.checked > RECHECK_SECONDS:
             user = self._users.find(session.name)
             if user is None:
-                del self._sessions[token]
+                self._forget(token)
                 raise HTTPException(401, "sign in first")
             session.role, session.checked = user.role, now
         return Person(session.name, session.role, token)
@@ -133,8 +135,10 @@ class Guard:
     ) -> Person:
         """Begin a session; ``own`` is a user that the console itself knows."""
         token, now = secrets.token_urlsafe(32), time.monotonic()
-        self._sessions = {key: each for key, each in self._sessions.items() if each.ends > now}
-        self._sessions[token] = _Session(name, role, now + SESSION_SECONDS, now, own)
+        with self._lock:
+            self._sessions = {
+                key: each for key, each in self._sessions.items() if each.ends > now}
+            self._sessions[token] = _Session(name, role, now + SESSION_SECONDS, now, own)
         response.set_cookie(COOKIE, token, max_age=SESSION_SECONDS, httponly=True,
                             samesite="strict", secure=self.secure(request))
         return Person(name, role, token)
@@ -147,8 +151,12 @@ class Guard:
 
     def sign_out(self, request: Request, response: Response) -> None:
         """End a session."""
-        self._sessions.pop(request.cookies.get(COOKIE, ""), None)
+        self._forget(request.cookies.get(COOKIE, ""))
         response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+
+    def _forget(self, token: str) -> None:
+        with self._lock:
+            self._sessions.pop(token, None)
 
     def check_origin(self, request: Request) -> None:
         """That the request was made to this console, and by no other site's page.
@@ -157,13 +165,20 @@ class Guard:
             HTTPException: 403 for another site's page, 421 for another host.
         """
         host = _hostname(request.headers.get("host", ""))
-        if self._console.loopback and host not in LOOPBACK_NAMES:
+        # What stands before the console gives it this name, or its own.
+        public = urlsplit(
+            self.single_sign_on.settings.public_url if self.single_sign_on else "")
+        if self._console.loopback and host not in LOOPBACK_NAMES | {public.hostname}:
             raise HTTPException(421, f"`{host[:60]}` is not this console's name")
+        led = request.headers.get("sec-fetch-mode") == "navigate" and \
+            not request.url.path.startswith("/api/")
         if request.headers.get("sec-fetch-site") in ("cross-site", "same-site") and (
-                request.method not in SAFE or request.url.path.startswith(ANSWERS)):
+                request.method not in SAFE
+                or (request.url.path.startswith(ANSWERS) and not led)):
             raise HTTPException(403, "another site's page may not ask here")
         origin = request.headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        if origin is not None and urlsplit(origin).netloc not in (
+                request.headers.get("host"), public.netloc or None):
             raise HTTPException(403, "another site's page may not ask here")
 
     def check_change(self, request: Request, person: Person, least: Role) -> None:

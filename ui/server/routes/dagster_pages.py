@@ -7,7 +7,9 @@ asked before anything of it is shown. Its live updates fall back from a web sock
 
 from __future__ import annotations
 
+import time
 from typing import Final
+from urllib.parse import unquote
 
 import httpx
 from fastapi import APIRouter, HTTPException, Request, Response
@@ -18,13 +20,14 @@ from ui.server.routes.context import guard_of
 
 PREFIX: Final = "/dagster"
 SECONDS: Final = 30.0
+SURE_SECONDS: Final = 10.0
 MOST_BYTES: Final = 1 << 20
 ASKED: Final = frozenset({
     "accept", "accept-encoding", "accept-language", "cache-control", "content-type",
     "if-modified-since", "if-none-match"})
-# Of one connection, or not for the console's own browser session.
+# Of one connection, not for the console's own browser session, or the address underneath.
 DROPPED: Final = frozenset({
-    "connection", "keep-alive", "proxy-authenticate", "set-cookie", "te", "trailer",
+    "connection", "keep-alive", "location", "proxy-authenticate", "set-cookie", "te", "trailer",
     "transfer-encoding", "upgrade"})
 PERMISSIONS: Final = "{ permissions { permission value } }"
 
@@ -36,19 +39,19 @@ class DagsterPages:
 
     def __init__(self, url: str) -> None:
         self.client: Final = httpx.AsyncClient(base_url=url, timeout=SECONDS)
-        self._sure = False
+        self._sure_until = 0.0
 
     async def close(self) -> None:
         """Close its connections."""
         await self.client.aclose()
 
     async def be_sure(self) -> None:
-        """That it can change nothing.
+        """That it can change nothing; it may have been started again otherwise.
 
         Raises:
             HTTPException: 502 where it can, or does not answer.
         """
-        if self._sure:
+        if time.monotonic() < self._sure_until:
             return
         try:
             answer = await self.client.post(f"{PREFIX}/graphql", json={"query": PERMISSIONS})
@@ -59,21 +62,23 @@ class DagsterPages:
         if granted:
             raise HTTPException(502, f"the Dagster webserver behind {PREFIX} may "
                                      f"{granted[0]}: start it with --read-only")
-        self._sure = True
+        self._sure_until = time.monotonic() + SURE_SECONDS
 
     async def pass_on(self, request: Request) -> Response:
         """Ask the same there, and give its answer on as it comes."""
-        body = await request.body()
-        if len(body) > MOST_BYTES:
-            raise HTTPException(413, f"at most {MOST_BYTES} bytes")
-        asked = self.client.build_request(
-            request.method, httpx.URL(path=request.url.path, query=request.url.query.encode()),
-            content=body, headers={name: value for name, value in request.headers.items()
-                                   if name in ASKED})
+        # The path as it came: decoded and encoded anew it could be another one.
+        path = bytes(request.scope["raw_path"]) + (
+            b"?" + request.scope["query_string"] if request.scope["query_string"] else b"")
         try:
+            asked = self.client.build_request(
+                request.method, self.client.base_url.copy_with(raw_path=path),
+                content=await _body(request),
+                headers={name: value for name, value in request.headers.items()
+                         if name in ASKED})
             answer = await self.client.send(asked, stream=True)
+        except httpx.InvalidURL as error:
+            raise HTTPException(404, "there is no such page") from error
         except httpx.HTTPError as error:
-            self._sure = False
             raise HTTPException(502, f"Dagster does not answer: {type(error).__name__}") from error
         return StreamingResponse(
             answer.aiter_raw(), answer.status_code, background=BackgroundTask(answer.aclose),
@@ -81,9 +86,18 @@ class DagsterPages:
                      if name not in DROPPED})
 
 
+async def _body(request: Request) -> bytes:
+    found = bytearray()
+    async for part in request.stream():
+        found += part
+        if len(found) > MOST_BYTES:
+            raise HTTPException(413, f"at most {MOST_BYTES} bytes")
+    return bytes(found)
+
+
 @router.api_route(PREFIX, methods=["GET"])
 @router.api_route(PREFIX + "/{path:path}", methods=["GET", "HEAD", "POST"])
-async def show(request: Request, path: str = "") -> Response:
+async def show(request: Request, path: str | None = None) -> Response:
     """One page, file or query of Dagster's."""
     pages: DagsterPages | None = request.app.state.dagster_pages
     if pages is None:
@@ -95,7 +109,9 @@ async def show(request: Request, path: str = "") -> Response:
         if "text/html" in request.headers.get("accept", ""):
             return RedirectResponse("/")
         raise
-    if ".." in path.split("/"):
+    if path is None:
+        return RedirectResponse(f"{PREFIX}/")
+    if not {".", ".."}.isdisjoint(unquote(path).split("/")):
         raise HTTPException(404, "there is no such page")
     await pages.be_sure()
     return await pages.pass_on(request)

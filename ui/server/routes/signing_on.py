@@ -31,9 +31,9 @@ def _single_sign_on(request: Request) -> SingleSignOn:
 async def begin(request: Request) -> Response:
     """Send the browser to the provider."""
     sign_on = _single_sign_on(request)
-    where, state = await run_in_threadpool(sign_on.begin)
+    where, flow = await run_in_threadpool(sign_on.begin)
     response = RedirectResponse(where, 302, headers={"cache-control": "no-store"})
-    response.set_cookie(COOKIE, state, max_age=FLOW_SECONDS, path=PATH, httponly=True,
+    response.set_cookie(COOKIE, flow, max_age=FLOW_SECONDS, path=PATH, httponly=True,
                         samesite="lax", secure=guard_of(request).secure(request))
     return response
 
