@@ -14,7 +14,7 @@ DEV := $(VENV)/.installed-dev
 PACKAGES := mlops_assets resources sensors bentos deploy ui
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(VENV)/chromium:$(CURDIR)/$(VENV)/prometheus:$(PATH)
 
-.PHONY: help setup console demo story up down status data test lint type fmt bench bench-serve bench-train bench-data bench-orchestration \
+.PHONY: help setup console screenshots demo story up down status data test lint type fmt bench bench-serve bench-train bench-data bench-orchestration \
 	bench-console bench-overload bench-receipts bench-profile bench-scoring bench-backends bench-gate bench-drift soak drills lock chromium prometheus dashboards clean
 
 help: ## List the tasks
@@ -51,6 +51,9 @@ console: $(DEV) ## Check and build the console's pages; takes Node from a packag
 	deploy/node.sh ui/web npm run build
 	deploy/node.sh ui/web npm run budget
 	$(BIN)/python -m ui.bundle
+
+screenshots: $(DEV) chromium ## Pictures of every page of the running console, into docs/screenshots
+	$(BIN)/python -m tests.screenshots
 
 story: $(STAMP) ## On a running demo: drift, repair by the platform alone, then a bad model
 	@MLOPS_PROFILE=demo $(BIN)/mlops story

@@ -1,0 +1,71 @@
+"""Pictures of every page of a running console: ``python -m tests.screenshots [ADDRESS]``.
+
+In both themes, as a desk shows them and as a telephone does; into ``docs/screenshots``, to be
+looked at whenever pages have changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import Final
+
+import click
+import httpx
+from playwright.sync_api import sync_playwright
+
+from tests.chromium import OPTIONS
+
+PLACE: Final = Path(__file__).parents[1] / "docs" / "screenshots"
+SIZES: Final = {"1440": (1440, 900), "390": (390, 844)}
+# Charts are drawn, and the stream has said its first word.
+STILL_MS: Final = 1500
+
+
+def pages(address: str) -> dict[str, str]:
+    """Names and paths; one of each kind that has an id in its path."""
+    found = {"overview": "/", "models": "/models", "rollout": "/rollout", "drift": "/drift",
+             "predictions": "/predictions", "try": "/try", "lineage": "/lineage",
+             "labels": "/labels", "alerts": "/alerts", "automation": "/automation",
+             "keys": "/keys", "audit": "/audit"}
+    with httpx.Client(base_url=f"{address}/api/v1", timeout=20) as client:
+        rows = client.get("/predictions", params={"limit": 1}).json()["rows"]
+        models = client.get("/models").json()
+    if rows:
+        found["prediction"] = "/predictions/" + rows[0]["id"]
+        found["lineage-of-an-answer"] = "/lineage/" + rows[0]["id"]
+    if models:
+        found["model"] = "/models/" + models[0]["version"]
+    return found
+
+
+def main() -> None:
+    """Take them."""
+    parser = argparse.ArgumentParser(prog="python -m tests.screenshots", description=__doc__)
+    parser.add_argument("address", nargs="?", default="http://127.0.0.1:8080")
+    parser.add_argument("--into", type=Path, default=PLACE)
+    options = parser.parse_args()
+    options.into.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=list(OPTIONS))
+        for name, path in pages(options.address).items():
+            for theme in ("light", "dark"):
+                for width, (wide, high) in SIZES.items():
+                    context = browser.new_context(
+                        viewport={"width": wide, "height": high},
+                        color_scheme="dark" if theme == "dark" else "light",
+                        reduced_motion="reduce")
+                    page = context.new_page()
+                    page.goto(f"{options.address}{path}")
+                    page.locator("h1").first.wait_for()
+                    page.wait_for_timeout(STILL_MS)
+                    page.screenshot(path=options.into / f"{name}-{theme}-{width}.png")
+                    context.close()
+            click.echo(name)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
