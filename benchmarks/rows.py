@@ -44,7 +44,7 @@ COUNTS: Final = (1_000_000, 3_000_000, 10_000_000)
 BATCHES: Final = 5
 CLASSES: Final = ("bird", "boat", "car", "cat", "dog", "house", "lamp", "road", "ship", "tree")
 PART: Final = 100_000
-CHANNELS: Final = 256
+CHANNELS: Final = 64
 TWINS: Final = 0.001
 
 
