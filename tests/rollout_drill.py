@@ -109,9 +109,8 @@ class Drill:
     async def run(self, bento_tag: str) -> RolloutState:
         """Ask and label until the rollout has ended and the service serves what came of it."""
         async with AsyncExitStack() as stack, asyncio.TaskGroup() as group:
-            watcher = await stack.enter_async_context(connected(self.platform.port))
             # Until then the step before answers, and what it fails counts for its own revision.
-            await _heard(watcher, self.platform.state())
+            await self._heard(self.platform.state())
             for client in clients(bento_tag):
                 wire = await stack.enter_async_context(connected(self.platform.port))
                 chance = random.Random(f"{bento_tag} {client}")
@@ -120,7 +119,7 @@ class Drill:
                 wire = await stack.enter_async_context(connected(self.platform.port))
                 group.create_task(self._label(wire))
             state = await self._judge()
-            await _heard(watcher, state)
+            await self._heard(state)
             # Failures are journaled half a second after the first.
             await asyncio.sleep(1.0)
             self._over = True
@@ -161,17 +160,17 @@ class Drill:
                 f"no verdict on {state.step}: {reason}")
         return state
 
-
-async def _heard(wire: Wire, state: RolloutState) -> None:
-    """Return when the service routes by a state."""
-    async with asyncio.timeout(30):
-        while True:
-            models = json.loads((await ask(wire, request("/v1/models", method="GET"))).body)
-            if models["revision"] == state.revision:
-                break
-            await asyncio.sleep(0.2)
-    assert {each["slot"]: each["bento_tag"] for each in models["models"]} == {
-        slot: each.bento_tag for slot, each in state.slots.items()}
+    async def _heard(self, state: RolloutState) -> None:
+        """Return when the service routes by a state."""
+        # On a connection of its own: one that rests through a rollout is closed meanwhile.
+        async with connected(self.platform.port) as wire, asyncio.timeout(30):
+            while True:
+                models = json.loads((await ask(wire, request("/v1/models", method="GET"))).body)
+                if models["revision"] == state.revision:
+                    break
+                await asyncio.sleep(0.2)
+        assert {each["slot"]: each["bento_tag"] for each in models["models"]} == {
+            slot: each.bento_tag for slot, each in state.slots.items()}
 
 
 async def ask(wire: Wire, content: bytes) -> Answer:
