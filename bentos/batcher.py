@@ -70,8 +70,8 @@ class Batcher(Generic[Item, Result]):
     missed: those that are accepted are then answered in time.
 
     Where items come one at a time, and one alone took at most ``stay_seconds`` lately, the loop
-    works on each by itself: handing one to a thread and back costs a tenth of its time. When
-    another item came meanwhile the lanes have the work again.
+    works on each by itself and saves handing it to a thread and back. When another item came
+    meanwhile the lanes have the work again.
     One event loop uses a batcher; it needs no lock.
     """
 
