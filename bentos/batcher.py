@@ -15,9 +15,6 @@ Result = TypeVar("Result")
 SWEEP_SECONDS: Final = 0.25
 PATIENCE: Final = 0.06
 MAX_PATIENCE_SECONDS: Final = 0.003
-CROWDED_SECONDS: Final = 0.25
-TURNS: Final = 3
-FALL: Final = 0.98
 
 
 class Overloaded(Exception):
@@ -33,17 +30,12 @@ class Expired(Exception):
 
 
 class _Waiting(Generic[Item, Result]):
-    __slots__ = ("answer", "aside", "deadline", "item", "timed")
+    __slots__ = ("answer", "deadline", "item")
 
-    def __init__(
-        self, item: Item, answer: asyncio.Future[Result], deadline: float, *, aside: bool,
-        timed: bool,
-    ) -> None:
+    def __init__(self, item: Item, answer: asyncio.Future[Result], deadline: float) -> None:
         self.item = item
         self.answer = answer
         self.deadline = deadline
-        self.aside = aside
-        self.timed = timed
 
 
 class _Job(Generic[Item, Result]):
@@ -68,10 +60,6 @@ class Batcher(Generic[Item, Result]):
     that one takes at most half of it, by the pace of the latest ones. An item is refused when
     ``max_queue`` items wait, or when more wait than the next batches take and the target would be
     missed: those that are accepted are then answered in time.
-
-    Where items come one at a time, and one alone took at most ``stay_seconds`` lately, the loop
-    works on each by itself and saves handing it to a thread and back. When another item came
-    meanwhile the lanes have the work again.
     One event loop uses a batcher; it needs no lock.
     """
 
@@ -85,7 +73,6 @@ class Batcher(Generic[Item, Result]):
         lanes: int = 1,
         max_wait: float = math.inf,
         timeout: float = math.inf,
-        stay_seconds: float = 0.0,
     ) -> None:
         """``on_batch`` hears the size and the seconds of every finished batch, on the loop.
 
@@ -96,7 +83,6 @@ class Batcher(Generic[Item, Result]):
         self._max_queue: Final = max_queue
         self._max_wait: Final = max_wait
         self._timeout: Final = timeout
-        self._stay_seconds: Final = stay_seconds
         self._on_batch = on_batch
         self._queue: deque[_Waiting[Item, Result]] = deque()
         self._oldest: deque[_Waiting[Item, Result]] = deque()
@@ -113,9 +99,6 @@ class Batcher(Generic[Item, Result]):
         self._computing = 0
         self._busy = 0
         self._level = 0
-        self._crowded_until = 0.0
-        self._just_stayed = 0
-        self._lone_seconds = 0.0
         self._seconds_an_item = 0.0
         self._closed = False
 
@@ -167,13 +150,8 @@ class Batcher(Generic[Item, Result]):
             seconds = min(max(math.ceil(expected), 1), 60)
             raise Overloaded(f"{waiting} images wait already", retry_after=seconds)
 
-    def submit(
-        self, item: Item, *, aside: bool = False, timed: bool = True
-    ) -> asyncio.Future[Result]:
+    def submit(self, item: Item) -> asyncio.Future[Result]:
         """The result for ``item``, to be awaited. A cancelled one leaves the queue.
-
-        For one that nobody waits for, such as a shadow's, ``aside`` always takes a lane. One that
-        takes less than others, as its result is known, is not ``timed``.
 
         Raises:
             Overloaded: too many wait already, or the batcher is closed.
@@ -182,12 +160,7 @@ class Batcher(Generic[Item, Result]):
         """
         self.check()
         loop = asyncio.get_running_loop()
-        now = loop.time()
-        if self._just_stayed:
-            # It came while the loop worked, or somebody is as quick as another client would be.
-            self._crowded_until = now + CROWDED_SECONDS
-        entry = _Waiting[Item, Result](item, loop.create_future(), now + self._timeout, aside=aside,
-                                       timed=timed)
+        entry = _Waiting[Item, Result](item, loop.create_future(), loop.time() + self._timeout)
         self._queue.append(entry)
         self._oldest.append(entry)
         if self._sweep is None and self._timeout < math.inf:
@@ -235,28 +208,10 @@ class Batcher(Generic[Item, Result]):
         entries = self._take()
         if entries:
             self._computing, self._busy = self._computing + len(entries), self._busy + 1
-            job = _Job[Item, Result](entries, loop)
-            if self._may_stay(job):
-                if not self._just_stayed:
-                    loop.call_soon(self._turn, loop)
-                self._just_stayed = TURNS
-                self._finish(job, self._outcomes([entries[0].item]))
-            else:
-                self._jobs.put(job)
+            self._jobs.put(_Job[Item, Result](entries, loop))
         else:
             self._active -= 1
             self._resting.set()
-
-    def _may_stay(self, job: _Job[Item, Result]) -> bool:
-        return (self._computing == 1 and not self._queue and not job.entries[0].aside
-                and 0 < self._lone_seconds <= self._stay_seconds
-                and job.started >= self._crowded_until)
-
-    def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Count the turns of the loop in which what came meanwhile is read and submitted."""
-        self._just_stayed -= 1
-        if self._just_stayed:
-            loop.call_soon(self._turn, loop)
 
     def _share(self) -> int:
         """A lane's part of what was here lately."""
@@ -297,9 +252,6 @@ class Batcher(Generic[Item, Result]):
         seconds = job.loop.time() - job.started
         self._level = len(self._queue) + self._computing
         self._computing, self._busy = self._computing - size, self._busy - 1
-        if size == 1 and entries[0].timed:
-            # Up at once and down slowly: a slow one that stays holds up all else.
-            self._lone_seconds = max(seconds, FALL * self._lone_seconds)
         pace = seconds / size
         self._seconds_an_item += (0.2 if self._seconds_an_item else 1.0) * (
             pace - self._seconds_an_item

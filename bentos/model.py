@@ -84,7 +84,7 @@ class ServedModel:
         self.batcher: Final = Batcher[Upload, Answered](
             self._answer_all, max_batch=settings.max_batch, max_queue=settings.max_queue,
             max_wait=settings.max_wait, timeout=settings.answer_timeout, lanes=settings.lanes,
-            on_batch=self._count_batch, stay_seconds=settings.lone_seconds,
+            on_batch=self._count_batch,
         )
 
     def _count_batch(self, size: int, seconds: float) -> None:

@@ -141,8 +141,7 @@ class Predictor:
                     upload.pixels = await self._decode(model, upload.content)
                 else:
                     upload.pixels = decode_to(model.card, upload.content)
-            return await model.batcher.submit(
-                upload, aside=upload.shadow_of is not None, timed=upload.known is None)
+            return await model.batcher.submit(upload)
         except UndecodableImage as error:
             raise Problem(422, "undecodable-image", str(error)) from error
         except Overloaded as error:

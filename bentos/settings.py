@@ -33,8 +33,6 @@ class ServiceSettings(BaseSettings):
     max_queue: int = Field(1024, gt=0, description="images that may wait; more answer 503")
     max_wait: float = Field(0.25, gt=0, description="expected wait above which an image is shed")
     lanes: int = Field(2, gt=0, description="batches computed side by side")
-    lone_seconds: float = Field(
-        0.005, ge=0, description="a lone image that takes at most this is computed without a lane")
     threads: int = Field(0, ge=0, description="threads of one batch; 0: a share of the CPU quota")
     deterministic: bool = Field(
         False, description="an image's probabilities are the same bytes in any batch; slower")
