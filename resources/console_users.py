@@ -18,6 +18,7 @@ from mlops_assets.contracts.errors import PlatformError
 from resources.platform_db import Base, PlatformDatabase, append_audit, in_utc
 
 Role = Literal["viewer", "operator", "admin"]
+# Each may do what those before it may.
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 MIN_PASSWORD: Final = 10
 MAX_NAME: Final = 100

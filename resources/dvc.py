@@ -47,14 +47,8 @@ class DvcRepository:
             raise DvcError(f"`dvc {' '.join(arguments)}` in {self.root}: {said}")
         return done.stdout
 
-    def ensure(self) -> None:
-        """Make the repository if it is not there; analytics off."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        # DVC itself gives up when another run is at it, and half a repository is none.
-        with locked(self.root):
-            self._ensure()
-
     def _ensure(self) -> None:
+        """Make the repository if it is not there; analytics off."""
         if not (self.root / ".dvc" / "config").is_file():
             self.run("init", "--no-scm", "--quiet", "--force")
             # As `dvc config` would write it, in one second less a setting.
@@ -65,6 +59,7 @@ class DvcRepository:
         pointer = folder.with_name(folder.name + ".dvc")
         if not pointer.is_file():
             self.root.mkdir(parents=True, exist_ok=True)
+            # DVC itself gives up when another run is at it, and half a repository is none.
             with locked(self.root):
                 self._ensure()
                 self.run("add", "--quiet", str(folder.relative_to(self.root)))

@@ -41,7 +41,7 @@ def open_tree(home: Path, root: str) -> TreeFile:
     with suppress(FileNotFoundError, ValueError):
         return TreeFile(path)
     folder = home / "store" / "dataset" / root
-    keys = [bytes.fromhex(row["image_id"]) for row in dataset_rows(folder)]
+    keys = [bytes.fromhex(row["image_id"]) for row in dataset_rows(folder, ["image_id"])]
     write_parts(path, tree_bytes(keys, dataset_leaves(folder)))
     return TreeFile(path)
 

@@ -7,12 +7,14 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from tests.loopback import loopback_server
 
 AUDIENCE, ISSUER = "classifier", "https://issuer.test"
 
@@ -89,14 +91,9 @@ def provider(*signers: Signer) -> Iterator[Provider]:
         def log_message(self, *arguments: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    state.url = f"http://127.0.0.1:{server.server_address[1]}/jwks.json"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        yield state
-    finally:
-        state.answers.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with loopback_server(Handler) as url:
+        state.url = f"{url}/jwks.json"
+        try:
+            yield state
+        finally:
+            state.answers.set()

@@ -5,19 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, unquote_plus, urlencode, urlsplit
 
 import jwt
 
 from tests.jwks_server import Signer
+from tests.loopback import loopback_server
 
 CLIENT, SECRET = "console", "the client's 100 %+ secret"
 
@@ -102,13 +102,5 @@ def identity_provider() -> Iterator[Identity]:
         def log_message(self, *arguments: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    known.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
+    with loopback_server(Handler) as known.url:
         yield known
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

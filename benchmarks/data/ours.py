@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable
@@ -24,11 +23,11 @@ from mlops_assets.raw.build import build_snapshot
 from mlops_assets.raw.snapshot import read_batches
 from mlops_assets.validated.build import build_validated
 from mlops_assets.validated.dataset import build_dataset
-from resources.engine import Threads
+from resources.engine import Threads, usable_cores
 from resources.steps import Workspace
 from resources.store import ArtifactStore
 
-THREADS = len(os.sched_getaffinity(0))
+THREADS = usable_cores()
 BATCH = "photos"
 
 

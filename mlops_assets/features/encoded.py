@@ -7,7 +7,6 @@ pixels that a decoded shard has, byte for byte, so training gives the same model
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from mlops_assets.contracts.pixels import PixelSpec, decode_pixels
 from mlops_assets.provenance.hashing import canonical_json
+from resources.engine import usable_cores
 
 # Images a task: handing over each by itself would cost more than decoding a small one.
 CHUNK: Final = 16
@@ -115,4 +115,4 @@ class EncodedImages:
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(len(os.sched_getaffinity(0)), thread_name_prefix="decode")
+    return ThreadPoolExecutor(usable_cores(), thread_name_prefix="decode")

@@ -94,7 +94,7 @@ def memberships(graph: Graph, image_id: str) -> Iterator[Membership]:
     """Every dataset with the image, each with a proof that was checked against its version."""
     for artifact in graph.of("dataset"):
         folder = graph.folder(artifact)
-        index = next((at for at, row in enumerate(dataset_rows(folder))
+        index = next((at for at, row in enumerate(dataset_rows(folder, ["image_id"]))
                       if row["image_id"] == image_id), None)
         if index is None:
             continue

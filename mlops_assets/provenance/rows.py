@@ -31,8 +31,10 @@ def row_leaves(header: bytes, rows: Iterable[Mapping[str, str]]) -> Iterator[byt
         yield canonical_json(dict(row))
 
 
-def dataset_rows(folder: Path) -> Iterator[dict[str, str]]:
-    """Rows of a dataset in their order; a part of them is in memory at a time.
+def dataset_rows(
+    folder: Path, columns: Sequence[str] = ROW_SCHEMA.names
+) -> Iterator[dict[str, str]]:
+    """Rows of a dataset in their order, or some columns; a part of them is in memory at a time.
 
     Raises:
         FileNotFoundError: the dataset is not there.
@@ -41,7 +43,7 @@ def dataset_rows(folder: Path) -> Iterator[dict[str, str]]:
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(folder / ROWS_FILE) as file:
-        for batch in file.iter_batches(READ_ROWS, columns=ROW_SCHEMA.names):
+        for batch in file.iter_batches(READ_ROWS, columns=list(columns)):
             yield from batch.to_pylist()
 
 

@@ -23,7 +23,7 @@ from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
-from resources.console_users import ConsoleUsers, Role
+from resources.console_users import ROLES, ConsoleUsers, Role
 from resources.person import operating_user
 from ui.server.settings import Console
 from ui.server.single_sign_on import SingleSignOn
@@ -32,7 +32,6 @@ COOKIE: Final = "mlops_console"
 CSRF_HEADER: Final = "x-csrf-token"
 SESSION_SECONDS: Final = 12 * 3600
 RECHECK_SECONDS: Final = 60.0
-RANKS: Final[dict[Role, int]] = {"viewer": 0, "operator": 1, "admin": 2}
 TRIES: Final = RateLimitItemPerMinute(10)
 LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -190,7 +189,7 @@ class Guard:
         if not hmac.compare_digest(request.headers.get(CSRF_HEADER, "").encode(),
                                    self.csrf(person).encode()):
             raise HTTPException(403, f"send the token of /api/v1/me as {CSRF_HEADER}")
-        if RANKS[person.role] < RANKS[least]:
+        if ROLES.index(person.role) < ROLES.index(least):
             raise HTTPException(403, f"this needs the role {least}; {person.name} is "
                                      f"{person.role}")
 

@@ -25,13 +25,12 @@ from jwt.utils import base64url_encode
 from pydantic import BaseModel, ValidationError
 
 from mlops_assets.contracts.errors import PlatformError
-from resources.console_users import Role
+from resources.console_users import ROLES, Role
 
 PATH: Final = "/oidc"
 FLOW_SECONDS: Final = 600
 TIMEOUT: Final = 5.0
 AWAY_SECONDS: Final = 5.0
-RANKS: Final[tuple[Role, ...]] = ("viewer", "operator", "admin")
 LEEWAY_SECONDS: Final = 60
 # Signed with a key of the provider's alone; never `none`, never a secret that both know.
 ALGORITHMS: Final = frozenset({"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256",
@@ -74,7 +73,7 @@ class ProviderSettings:
         if not told("ISSUER"):
             return None
         roles: dict[str, Role] = {}
-        for role in RANKS:  # of a group that is named twice the higher role counts
+        for role in ROLES:  # of a group that is named twice the higher role counts
             roles |= {group.strip(): role
                       for group in told(f"{role.upper()}S").split(",") if group.strip()}
         secret, file = told("CLIENT_SECRET"), told("CLIENT_SECRET_FILE")
@@ -172,7 +171,7 @@ class SingleSignOn:
         name = self._name(claims)
         if not roles:
             raise HTTPException(403, f"{name} is in no group that may look at this console")
-        return Known(name, max(roles, key=RANKS.index))
+        return Known(name, max(roles, key=ROLES.index))
 
     @property
     def _back(self) -> str:
