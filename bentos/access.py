@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 from typing import Final
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -19,7 +18,8 @@ from bentos.refusals import auth_is_off, missing_credential, missing_scope, too_
 from bentos.settings import platform_home
 from bentos.tokens import Tokens
 from resources.api_keys import parse_rate
-from resources.platform_db import URL_VARIABLE, database_url
+from resources.data_services import PLATFORM_DATABASE, database_url
+from resources.platform_db import database_at
 
 __all__ = ["AccessSettings", "Caller", "Gate", "Needed", "is_loopback"]
 
@@ -56,13 +56,13 @@ class Gate:
         Raises:
             PlatformError: a setting is wrong, or settings contradict each other.
         """
-        url = os.environ.get(URL_VARIABLE) or database_url(platform_home())
+        url = database_url(PLATFORM_DATABASE) or database_at(platform_home())
         settings = load_access_settings()
         try:
             return cls(settings, database_url=url)
         except (SQLAlchemyError, ModuleNotFoundError) as error:
             raise AccessMisconfigured(
-                f"{URL_VARIABLE} names no database that can be opened here: {error}"
+                f"{PLATFORM_DATABASE} names no database that can be opened here: {error}"
             ) from error
 
     async def start(self) -> None:

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from pathlib import Path
+
+from resources.data_services import ARTIFACTS, MLFLOW_DATABASE, artifacts_url, database_url
 
 
 def upgrade(uri: str) -> None:
@@ -16,18 +19,29 @@ def upgrade(uri: str) -> None:
     import sqlalchemy
     from mlflow.store.db import utils
 
-    path = sqlalchemy.make_url(uri).database
-    if path and Path(path).is_file():
-        engine = sqlalchemy.create_engine(uri)
-        utils._upgrade_db(engine)  # type: ignore[no-untyped-call]
+    url = sqlalchemy.make_url(uri)
+    if url.get_backend_name() == "sqlite" and not (url.database and Path(url.database).is_file()):
+        return
+    engine = sqlalchemy.create_engine(uri)
+    try:
+        if sqlalchemy.inspect(engine).has_table("alembic_version"):
+            utils._upgrade_db(engine)  # type: ignore[no-untyped-call]
+    finally:
         engine.dispose()
+
+
+def chosen(argument: str | None, place: str | None, option: str, variable: str) -> str:
+    """What was given as argument, else what a variable names."""
+    if found := argument or place:
+        return found
+    sys.exit(f"mlflow_server: give {option}, or set {variable}")
 
 
 def main() -> None:
     """Serve until a signal ends the process."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--backend-store-uri", required=True)
-    parser.add_argument("--artifacts-destination", required=True)
+    parser.add_argument("--backend-store-uri", help=f"else {MLFLOW_DATABASE}")
+    parser.add_argument("--artifacts-destination", help=f"else mlflow/ below {ARTIFACTS}")
     parser.add_argument("--allowed-hosts", required=True)
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
@@ -37,11 +51,15 @@ def main() -> None:
     import uvicorn
     from mlflow.server import constants, handlers
 
-    uri, root = options.backend_store_uri, "mlflow-artifacts:/"
+    uri = chosen(options.backend_store_uri, database_url(MLFLOW_DATABASE),
+                 "--backend-store-uri", MLFLOW_DATABASE)
+    artifacts = chosen(options.artifacts_destination, artifacts_url("mlflow"),
+                       "--artifacts-destination", ARTIFACTS)
+    root = "mlflow-artifacts:/"
     os.environ[constants.BACKEND_STORE_URI_ENV_VAR] = uri
     os.environ[constants.REGISTRY_STORE_URI_ENV_VAR] = uri
     os.environ[constants.ARTIFACT_ROOT_ENV_VAR] = root
-    os.environ[constants.ARTIFACTS_DESTINATION_ENV_VAR] = options.artifacts_destination
+    os.environ[constants.ARTIFACTS_DESTINATION_ENV_VAR] = artifacts
     os.environ[constants.SERVE_ARTIFACTS_ENV_VAR] = "true"
     upgrade(uri)
     handlers.initialize_backend_stores(uri, uri, root)

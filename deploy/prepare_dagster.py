@@ -16,6 +16,8 @@ from typing import Final
 from deploy.layout import Layout
 from mlops_assets.config import PROJECT_ROOT
 from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.provenance.hashing import sha256_json
+from resources.data_services import DAGSTER_DATABASE, database_url
 
 LOST: Final = ("STARTING", "STARTED", "CANCELING")
 
@@ -30,6 +32,8 @@ def count_lost_runs(layout: Layout) -> int:
     They would keep their places in the queue and in pools. Asked of the database itself, as
     importing Dagster takes seconds.
     """
+    if url := database_url(DAGSTER_DATABASE):
+        return _count_on_server(url)
     path = layout.dagster / "storage" / "history" / "runs.db"
     if not path.is_file():
         return 0
@@ -44,6 +48,36 @@ def count_lost_runs(layout: Layout) -> int:
     return int(row[0])
 
 
+def _which_database() -> str:
+    """A mark of the server's database, as one may follow another; nothing for SQLite."""
+    from sqlalchemy.engine import make_url
+
+    url = database_url(DAGSTER_DATABASE)
+    return "" if url is None else "-" + sha256_json(
+        [(at := make_url(url)).host, at.port, at.database])[:8]
+
+
+def _count_on_server(url: str) -> int:
+    import sqlalchemy
+    from sqlalchemy.exc import OperationalError, ProgrammingError
+
+    engine = sqlalchemy.create_engine(url)
+    runs = sqlalchemy.table("runs", sqlalchemy.column("status"))
+    lost = sqlalchemy.select(sqlalchemy.func.count()).select_from(runs).where(
+        runs.c.status.in_(LOST))
+    try:
+        with engine.connect() as connection:
+            return int(connection.execute(lost).scalar_one())
+    except ProgrammingError:
+        # No such table: a fresh database.
+        return 0
+    except OperationalError as error:
+        said = " ".join(str(error.orig).split())
+        raise PrepareError(f"{DAGSTER_DATABASE}: {said}") from None
+    finally:
+        engine.dispose()
+
+
 def prepare_dagster(
     layout: Layout, environment: Mapping[str, str], log: Callable[[str], None]
 ) -> None:
@@ -52,7 +86,7 @@ def prepare_dagster(
     Raises:
         PrepareError: the databases are damaged, locked or not writable.
     """
-    stamp = layout.dagster / f".migrated-{version('dagster')}"
+    stamp = layout.dagster / f".migrated-{version('dagster')}{_which_database()}"
     lost = count_lost_runs(layout)
     if stamp.is_file() and not lost:
         return

@@ -18,6 +18,13 @@ from deploy.monitoring.clock import Clock
 from deploy.monitoring.render import Targets, render_monitoring
 from deploy.ports import Ports
 from mlops_assets.config import PROJECT_ROOT, Settings
+from resources.data_services import (
+    DAGSTER_DATABASE,
+    MLFLOW_DATABASE,
+    PLATFORM_DATABASE,
+    artifacts_url,
+    database_url,
+)
 
 CODE_LOCATION: Final = "mlops_assets"
 DEFINITIONS: Final = "mlops_assets.definitions"
@@ -56,9 +63,7 @@ def make_programs(
             "-h", host, "-p", str(ports.code),
         ), ""),
         Program("mlflow", (
-            python, "-m", "deploy.mlflow_server",
-            "--backend-store-uri", f"sqlite:///{layout.mlflow / 'mlflow.db'}",
-            "--artifacts-destination", str(layout.mlflow / "artifacts"),
+            python, "-m", "deploy.mlflow_server", *_embedded_mlflow(layout),
             "--allowed-hosts", f"{host}:{ports.mlflow},localhost:{ports.mlflow}",
             "--host", host, "--port", str(ports.mlflow),
         ), f"http://{host}:{ports.mlflow}"),
@@ -76,6 +81,15 @@ def make_programs(
         ), f"http://{host}:{ports.console}"),
         *_monitors(layout, host, ports, binaries),
     )
+
+
+def _embedded_mlflow(layout: Layout) -> tuple[str, ...]:
+    """Where MLflow keeps things, for what no variable names: addresses are no arguments."""
+    database = () if database_url(MLFLOW_DATABASE) else (
+        "--backend-store-uri", f"sqlite:///{layout.mlflow / 'mlflow.db'}")
+    artifacts = () if artifacts_url() else (
+        "--artifacts-destination", str(layout.mlflow / "artifacts"))
+    return (*database, *artifacts)
 
 
 def _viewer(layout: Layout, host: str, ports: Ports) -> tuple[Program, ...]:
@@ -141,8 +155,11 @@ def make_environment(
     kept = {key: value for key, value in inherited.items() if not key.startswith(MAKE_VARIABLES)}
     scripts = str(Path(sys.executable).parent)
     host = settings.platform.host
+    databases = {name: url for name in (DAGSTER_DATABASE, MLFLOW_DATABASE, PLATFORM_DATABASE)
+                 if (url := database_url(name))}
     return {
         **kept,
+        **databases,
         "PATH": f"{scripts}{os.pathsep}{kept.get('PATH', os.defpath)}",
         "DAGSTER_HOME": str(layout.dagster),
         "PLATFORM_HOME": str(layout.home),
@@ -220,14 +237,24 @@ stdout_logfile_backups=3
     return "\n".join(parts)
 
 
+def _storage(layout: Layout) -> dict[str, Any]:
+    """Where Dagster keeps its events: a server that a variable names, or SQLite.
+
+    Only the variable's name goes into the file, which Dagster repeats in arguments of run pods.
+    """
+    if database_url(DAGSTER_DATABASE):
+        return {"postgres": {"postgres_url": {"env": DAGSTER_DATABASE}}}
+    return {"sqlite": {"base_dir": str(layout.dagster / "storage")}}
+
+
 def render_dagster(layout: Layout) -> str:
-    """``dagster.yaml``: SQLite, no telemetry, one run queue, one training at a time."""
+    """``dagster.yaml``: no telemetry, one run queue, one training at a time."""
     threads = {"use_threads": True, "num_workers": 4}
     config: dict[str, Any] = {
         "telemetry": {"enabled": False},
         "nux": {"enabled": False},
         "freshness": {"enabled": True},
-        "storage": {"sqlite": {"base_dir": str(layout.dagster / "storage")}},
+        "storage": _storage(layout),
         "run_coordinator": {
             "module": "dagster.core.run_coordinator", "class": "QueuedRunCoordinator",
             "config": {"dequeue_interval_seconds": 1},

@@ -11,6 +11,7 @@ from typing import Final
 import yaml
 
 from mlops_assets.contracts.errors import PlatformError
+from resources.data_services import artifacts_url
 from resources.durable import locked, write_bytes
 
 CONFIG: Final = """\
@@ -20,10 +21,20 @@ CONFIG: Final = """\
     check_update = false
     autostage = false
 """
+REMOTE: Final = """\
+    remote = artifacts
+['remote "artifacts"']
+    url = {url}
+"""
 
 
 class DvcError(PlatformError):
     """A DVC command failed; the message is DVC's own."""
+
+
+def pointer_of(folder: Path) -> Path:
+    """The ``.dvc`` file beside a tracked folder."""
+    return folder.with_name(folder.name + ".dvc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +58,33 @@ class DvcRepository:
             raise DvcError(f"`dvc {' '.join(arguments)}` in {self.root}: {said}")
         return done.stdout
 
-    def _ensure(self) -> None:
-        """Make the repository if it is not there; analytics off."""
-        if not (self.root / ".dvc" / "config").is_file():
+    def _ensure(self) -> bool:
+        """Make the repository if it is not there, analytics off; whether it has a remote."""
+        path = self.root / ".dvc" / "config"
+        if not path.is_file():
             self.run("init", "--no-scm", "--quiet", "--force")
             # As `dvc config` would write it, in one second less a setting.
-            write_bytes(self.root / ".dvc" / "config", CONFIG.encode())
+            write_bytes(path, CONFIG.encode())
+        url = artifacts_url("dvc")
+        if url is not None and path.read_text() != (config := CONFIG + REMOTE.format(url=url)):
+            write_bytes(path, config.encode())
+        return url is not None
 
     def track(self, folder: Path) -> str:
-        """Track ``folder`` (below ``root``) and return its DVC hash, as in the ``.dvc`` file."""
-        pointer = folder.with_name(folder.name + ".dvc")
-        if not pointer.is_file():
-            self.root.mkdir(parents=True, exist_ok=True)
-            # DVC itself gives up when another run is at it, and half a repository is none.
-            with locked(self.root):
-                self._ensure()
-                self.run("add", "--quiet", str(folder.relative_to(self.root)))
+        """Track ``folder`` (below ``root``) and return its DVC hash, as in the ``.dvc`` file.
+
+        With ``MLOPS_ARTIFACTS_URL`` it is in the remote there when this returns.
+        """
+        pointer = pointer_of(folder)
+        self.root.mkdir(parents=True, exist_ok=True)
+        # DVC itself gives up when another run is at it, and half a repository is none.
+        with locked(self.root):
+            if not pointer.is_file() or artifacts_url() is not None:
+                remote = self._ensure()
+                if not pointer.is_file():
+                    self.run("add", "--quiet", str(folder.relative_to(self.root)))
+                if remote:
+                    self.run("push", "--quiet", str(pointer.relative_to(self.root)))
         return self.hash_of(folder)
 
     def pull(self, pointer: str) -> None:
@@ -72,6 +94,7 @@ class DvcRepository:
             DvcError: neither has it.
         """
         with locked(self.root):
+            self._ensure()
             self.run("pull", "--quiet", pointer)
 
     def hash_of(self, folder: Path) -> str:
@@ -80,7 +103,7 @@ class DvcRepository:
         Raises:
             DvcError: the file is missing or is not DVC's.
         """
-        pointer = folder.with_name(folder.name + ".dvc")
+        pointer = pointer_of(folder)
         try:
             entry = yaml.safe_load(pointer.read_text())["outs"][0]
             return str(entry["md5"])

@@ -237,14 +237,15 @@ def _open_remote(root: str, setting: str, *, above: bool = False) -> tuple[Remot
         raise FolderError(f"{root} can not be opened: {one_line(error)}; see {setting}") from error
     except Exception as error:
         # The clients of object stores have errors of their own for missing or expired credentials.
-        if not _is_of_a_client(error):
+        if not is_of_a_client(error):
             raise
         raise FolderError(f"{root} can not be opened: {one_line(error)}; see {setting} and the "
                           "credentials of its file system") from error
     return RemoteFolder(system, path), there
 
 
-def _is_of_a_client(error: Exception) -> bool:
+def is_of_a_client(error: Exception) -> bool:
+    """Whether an error is one of a client of an object store, which have no common base."""
     package = type(error).__module__.partition(".")[0]
     return package in {"botocore", "aiobotocore", "google", "gcsfs", "azure", "aiohttp"}
 

@@ -22,7 +22,7 @@ from mlops_assets.contracts.manifest import FEEDBACK_PREFIX
 from mlops_assets.provenance.hashing import canonical_json, sha256_json
 from resources.durable import write_bytes
 from resources.folders import NAME, Folder, list_names, one_line, open_folder, show_path
-from resources.store import ArtifactStore
+from resources.store import open_store
 
 SETTING: Final = "configs/landing.yaml"
 MARKER: Final = "_SUCCESS"
@@ -96,7 +96,7 @@ def is_landing(
 
 def _is_of_another(home: Path, key: str) -> bool:
     """Whether a batch was made that no record here knows: of the configured source, or by hand."""
-    return ArtifactStore(home / "store").current("raw_images", key) is not None
+    return open_store(home).current("raw_images", key) is not None
 
 
 def open_landing(

@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 
 from mlops_assets.config import PROJECT_ROOT, Settings, load_settings
-from resources.store import ArtifactStore
+from resources.store import ArtifactStore, open_store
 
 
 class Platform(dg.ConfigurableResource[None]):
@@ -32,4 +32,4 @@ class Platform(dg.ConfigurableResource[None]):
     @property
     def store(self) -> ArtifactStore:
         """Where artifacts are."""
-        return ArtifactStore(self.root / "store")
+        return open_store(self.root)

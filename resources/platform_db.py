@@ -18,6 +18,7 @@ from sqlalchemy import (
     Integer,
     String,
     create_engine,
+    func,
     insert,
     select,
     update,
@@ -28,9 +29,10 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.rollout import RolloutState
 from mlops_assets.provenance.hashing import sha256_json
+from resources.data_services import PLATFORM_DATABASE, database_url
 
-URL_VARIABLE: Final = "MLOPS_DATABASE_URL"
 GENESIS: Final = "0" * 64
+MIGRATION_LOCK: Final = 0x6D6C6F7073  # "mlops"
 MIGRATIONS: Final = Path(__file__).resolve().parent / "migrations"
 
 
@@ -91,14 +93,14 @@ class AuditEntry:
     sha256: str
 
 
-def database_url(home: Path) -> str:
+def database_at(home: Path) -> str:
     """``MLOPS_DATABASE_URL``, else SQLite below ``home``."""
-    return os.environ.get(URL_VARIABLE) or f"sqlite:///{home / 'platform.db'}"
+    return database_url(PLATFORM_DATABASE) or f"sqlite:///{home / 'platform.db'}"
 
 
 def has_database(home: Path) -> bool:
     """Whether a platform database was made yet; a server's counts as one."""
-    return bool(os.environ.get(URL_VARIABLE)) or (home / "platform.db").is_file()
+    return bool(os.environ.get(PLATFORM_DATABASE)) or (home / "platform.db").is_file()
 
 
 def in_utc(moment: datetime) -> datetime:
@@ -111,12 +113,13 @@ def append_audit(
 ) -> None:
     """Add an entry to the chain, in the transaction of ``session``.
 
-    Write the change itself first: that makes SQLite's other writers wait. Other databases let
-    two writers read the same last entry; both then want the same id, and the second is refused.
+    Write the change itself first: that makes SQLite's other writers wait. In PostgreSQL they wait
+    for the head's row; for the first entry of all there is none, and the second writer is refused.
 
     Raises:
         ConflictingChange: somebody else added an entry meanwhile; roll back.
     """
+    session.get(AuditHead, 1, with_for_update=True)
     last = session.scalars(select(AuditRow).order_by(AuditRow.id.desc()).limit(1)).first()
     entry = AuditRow(
         id=1 if last is None else last.id + 1,
@@ -166,8 +169,8 @@ class PlatformDatabase:
 
     def __init__(self, home: Path) -> None:
         home.mkdir(parents=True, exist_ok=True)
-        self.url = database_url(home)
-        self.engine: Engine = create_engine(self.url)
+        self.url = database_at(home)
+        self.engine: Engine = create_engine(self.url, pool_pre_ping=True)
         self._migrate()
 
     def _migrate(self) -> None:
@@ -178,6 +181,9 @@ class PlatformDatabase:
         config.set_main_option("script_location", str(MIGRATIONS))
         config.set_main_option("path_separator", "os")
         with self.engine.begin() as connection:
+            if self.engine.dialect.name == "postgresql":
+                # Processes that start together would all make the same tables.
+                connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 

@@ -20,8 +20,8 @@ from typing import Any, Final
 
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.provenance.hashing import canonical_json, sha256_file
+from resources.data_services import PLATFORM_DATABASE
 from resources.durable import lock_folder, sweep_folders, sync_folder, sync_tree, write_bytes
-from resources.platform_db import URL_VARIABLE
 
 MANIFEST: Final = "snapshot.json"
 FORMAT: Final = 1
@@ -140,8 +140,8 @@ def staged(target: Path) -> Iterator[Path]:
 
 
 def _refuse_server() -> None:
-    if os.environ.get(URL_VARIABLE):
-        raise SnapshotError(f"{URL_VARIABLE} names a database server: back it up with its own "
+    if os.environ.get(PLATFORM_DATABASE):
+        raise SnapshotError(f"{PLATFORM_DATABASE} names a database server: back it up with its own "
                             "tools, and unset it for a snapshot of the files")
 
 

@@ -33,6 +33,8 @@ from resources.durable import (
     sync_tree,
     write_bytes,
 )
+from resources.dvc import DvcRepository, pointer_of
+from resources.remote_store import RemoteStore, open_remote
 
 UNPARTITIONED: Final = "_"
 Steps = dict[str, tuple[str, str]]
@@ -52,13 +54,41 @@ def _reference_name(partition: str | None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ArtifactStore:
-    """Reads and writes artifacts below ``root``."""
+    """Reads and writes artifacts below ``root``.
+
+    With a ``remote`` every version is there too before a reference names it, and one that is
+    missing here is brought back from it. See ``open_store``.
+    """
 
     root: Path
+    remote: RemoteStore | None = None
 
     def path(self, ref: InputRef) -> Path:
-        """Folder of one version."""
-        return self.root / ref.asset / ref.version
+        """Folder of one version; from the remote where it is missing here.
+
+        Raises:
+            DamagedArtifact: what the remote has is not what its hash names.
+            RemoteStoreError, DvcError: it can not be asked.
+        """
+        folder = self.root / ref.asset / ref.version
+        if self.remote is not None and not folder.is_dir():
+            self._bring_back(self.remote, folder)
+        return folder
+
+    def _bring_back(self, remote: RemoteStore, folder: Path) -> None:
+        name = folder.relative_to(self.root).as_posix()
+        pointer = pointer_of(folder)
+        remote.get_many([pointer.relative_to(self.root).as_posix()], self.root)
+        if pointer.is_file():
+            DvcRepository(self.root).pull(pointer.relative_to(self.root).as_posix())
+            return
+        with self.scratch() as fetched:
+            if not remote.fetch(name, fetched):
+                return
+            record, damages = inspect_artifact(fetched)
+            if record is None or damages:
+                raise DamagedArtifact(f"{remote.url} has another `{name}`: {damages[0]}")
+            self._put_in_place(fetched, folder)
 
     def current(self, asset: str, partition: str | None = None) -> InputRef | None:
         """The version that is current now, or None when the asset was never materialized.
@@ -107,8 +137,17 @@ class ArtifactStore:
         """
         if not self.path(ref).is_dir():
             raise MissingArtifact(f"`{ref.asset}` has no version {ref.version} in {self.root}")
-        path = self.root / ref.asset / "refs" / f"{_reference_name(ref.partition)}.json"
-        write_bytes(path, canonical_json({"version": ref.version}))
+        if self.remote is not None:
+            self.remote.publish(self.root, self.path(ref))
+        self._write(f"{ref.asset}/refs/{_reference_name(ref.partition)}.json",
+                    canonical_json({"version": ref.version}))
+
+    def _write(self, name: str, content: bytes) -> None:
+        """A small file, first where it must not be lost, then here, where it takes effect."""
+        if self.remote is not None:
+            self.remote.claim(self.root)
+            self.remote.put(name, content)
+        write_bytes(self.root / name, content)
 
     def verify(self, ref: InputRef) -> ProvenanceRecord:
         """Check every byte of one artifact against its record.
@@ -177,20 +216,26 @@ class ArtifactStore:
                 aside = self.root / ".damaged" / f"{record.asset}-{secrets.token_hex(4)}"
                 aside.parent.mkdir(exist_ok=True)
                 target.rename(aside)
-        if not target.exists():
-            try:
-                folder.rename(target)
-            except OSError as error:
-                # Another process was first with the same version; only a whole one may stay.
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise
-                self.verify(ref)
-            sync_folder(asset)
-        write_bytes(asset / "records" / f"{record.sha256}.json", record.to_bytes())
+        if not target.exists() and not self._put_in_place(folder, target):
+            # Another process was first with the same version; only a whole one may stay.
+            self.verify(ref)
+        self._write(f"{record.asset}/records/{record.sha256}.json", record.to_bytes())
+
+    def _put_in_place(self, folder: Path, target: Path) -> bool:
+        """Move a finished folder into place; False when there is one by now."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.rename(target)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+            return False
+        sync_folder(target.parent)
+        return True
 
     def remember(self, step_key: str, outputs: Steps) -> None:
         """Keep what a step gave: asset to (version, record hash)."""
-        write_bytes(self.root / ".steps" / f"{step_key}.json", canonical_json(outputs))
+        self._write(f".steps/{step_key}.json", canonical_json(outputs))
 
     def recall(self, step_key: str) -> Steps | None:
         """What a step with this key gave before, or None."""
@@ -221,3 +266,8 @@ class ArtifactStore:
         if record.sha256 != sha256:
             raise DamagedArtifact(f"{path} holds another record, {record.sha256}")
         return record
+
+
+def open_store(home: Path) -> ArtifactStore:
+    """The store of a platform home, with the remote that ``MLOPS_ARTIFACTS_URL`` names."""
+    return ArtifactStore(home / "store", open_remote())

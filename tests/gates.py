@@ -12,7 +12,7 @@ from typing import Any
 from bentos.access import AccessSettings, Gate, Needed
 from bentos.problems import Problem
 from resources.api_keys import ApiKeys, NewKey
-from resources.platform_db import PlatformDatabase, database_url
+from resources.platform_db import PlatformDatabase, database_at
 from tests.jwks_server import AUDIENCE, ISSUER
 
 CLIENT, SERVER = "192.0.2.7", "192.0.2.1"
@@ -58,7 +58,7 @@ async def opened(home: Path, **settings: Any) -> AsyncIterator[Gate]:
     if "jwt_algorithm" in settings:
         settings = {"jwt_audience": AUDIENCE, "jwt_issuer": ISSUER, **settings}
     made = AccessSettings(**{"keys_refresh_seconds": REFRESH, **settings})
-    gate = Gate(made, database_url=database_url(home))
+    gate = Gate(made, database_url=database_at(home))
     await gate.start()
     try:
         yield gate

@@ -27,6 +27,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "reproduce": ("mlops_assets.cli.reproduce", "reproduce", "Make a model again and compare."),
     "rollout": ("mlops_assets.cli.rollout", "rollout", "See and change what serves."),
     "snapshot": ("mlops_assets.cli.snapshot", "snapshot", "Copy the platform, put a copy back."),
+    "store": ("mlops_assets.cli.store", "store", "Keep a copy of all artifacts in a bucket."),
     "story": ("mlops_assets.cli.story", "story", "Drift, repair and a bad model, start to end."),
     "status": ("mlops_assets.cli.platform", "status", "Show each program and whether it is ready."),
     "traffic": ("mlops_assets.cli.traffic_command", "traffic", "Send images, shifted by name."),

@@ -16,7 +16,7 @@ from mlops_assets.releases.build import bento_home
 from mlops_assets.serving.effect import change
 from mlops_assets.serving.states import arrive
 from resources.mlflow import Tracking
-from resources.store import ArtifactStore
+from resources.store import open_store
 
 
 def release_wrong_bento(settings: Settings, *, actor: str) -> str:
@@ -24,7 +24,7 @@ def release_wrong_bento(settings: Settings, *, actor: str) -> str:
 
     It answers in time and without an error, and its own golden check passes. Gives its tag.
     """
-    store = ArtifactStore(settings.home / "store")
+    store = open_store(settings.home)
     exported = store.path(store.pin("exported_model"))
     card = read_card(exported)
     moved = card.model_copy(update={

@@ -33,13 +33,13 @@ def open_graph(profile: str | None) -> tuple[Path, Graph]:
     """
     from mlops_assets.contracts.errors import PlatformError
     from mlops_assets.lineage.graph import load_graph
-    from resources.store import ArtifactStore
+    from resources.store import open_store
 
     home = settings_of(profile).home
     if not (home / "store").is_dir():
         raise PlatformError(f"there is no artifact in {home} yet; run `mlops demo`, or set "
                             "PLATFORM_HOME")
-    return home, load_graph(ArtifactStore(home / "store"))
+    return home, load_graph(open_store(home))
 
 
 @click.command(epilog="Example: mlops verify, or mlops verify 3c24b6a55c8d")

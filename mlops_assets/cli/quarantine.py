@@ -34,9 +34,9 @@ def _frames(home: Path) -> Iterator[tuple[str, pl.DataFrame]]:
     import polars as pl
 
     from mlops_assets.contracts.manifest import QUARANTINE_FILE
-    from resources.store import ArtifactStore
+    from resources.store import open_store
 
-    store = ArtifactStore(home / "store")
+    store = open_store(home)
     for ref in store.pin_all("quarantined_images"):
         frame = pl.scan_parquet(store.path(ref) / QUARANTINE_FILE).drop("content").collect()
         yield str(ref.partition), frame

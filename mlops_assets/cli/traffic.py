@@ -14,7 +14,7 @@ from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.prediction import Answer
 from resources.journal import KEY_FORMAT
 from resources.service_api import ServiceApi
-from resources.store import ArtifactStore
+from resources.store import open_store
 
 if TYPE_CHECKING:
     from mlops_assets.config import Settings
@@ -74,7 +74,7 @@ def sample_images(home: Path, batch: str, count: int) -> tuple[LabelledImage, ..
 
     from mlops_assets.raw.snapshot import read_batches
 
-    store = ArtifactStore(home / "store")
+    store = open_store(home)
     folder = store.path(store.pin("raw_images", batch))
     held_out: list[LabelledImage] = []
     others: list[LabelledImage] = []

@@ -8,6 +8,7 @@ import pytest
 
 from bentos.access import Gate
 from bentos.access_settings import AccessMisconfigured, load_access_settings
+from mlops_assets.contracts.errors import PlatformError
 
 LONG = "a shared secret that is long enough!"
 COMMON = {"JWT_AUDIENCE": "classifier", "JWT_ISSUER": "https://issuer.test"}
@@ -54,7 +55,7 @@ def test_contradiction_is_one_clear_line(
 @pytest.mark.parametrize("url", ["nonsense", "nosuchkind://host/db", "mysql+nodriver://host/db"])
 def test_unknown_database_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("MLOPS_DATABASE_URL", url)
-    with pytest.raises(AccessMisconfigured, match="MLOPS_DATABASE_URL names no database"):
+    with pytest.raises(PlatformError, match="MLOPS_DATABASE_URL names no database"):
         Gate.from_environment()
 
 
