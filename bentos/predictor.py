@@ -56,7 +56,8 @@ class Predictor:
         self._decoding = 0
         self._shadows: Final[set[asyncio.Task[None]]] = set()
         own = self._serve(runtime, bento_tag)
-        self.slots: Final = Slots(SlotTable({"champion": own}, {"champion": 1.0}), self._load)
+        table = SlotTable({"champion": own}, {"champion": 1.0}, only=settings.slot)
+        self.slots: Final = Slots(table, self._load)
         self._follower: asyncio.Task[None] | None = None
         self._closed = False
         metrics.show_slots(self.slots.table)

@@ -40,6 +40,8 @@ class ServiceSettings(BaseSettings):
     answer_timeout: float = Field(10.0, gt=0, description="from a whole body to its answer")
     follow: Path | None = Field(None, description="file of the rollout's state; None: own model")
     follow_seconds: float = Field(0.5, gt=0, description="between looks at that file")
+    slot: Literal["champion", "challenger"] | None = Field(
+        None, description="the only slot that answers here, where the edge routes; None: by weight")
     shadow_share: float = Field(1.0, ge=0, le=1, description="of requests that a shadow sees")
     cache_entries: int = Field(4096, ge=0, description="answers kept in process; 0: none")
     redis_url: SecretStr | None = Field(None, description="also keep answers and limits there")

@@ -28,9 +28,12 @@ class SlotTable:
     weights: Mapping[Slot, float]
     step: str = "idle"
     revision: int = 0
+    only: Slot | None = None
 
     def choose(self, client: str) -> Route:
-        """The slot that answers ``client``."""
+        """The slot that answers ``client``; with ``only`` the edge has chosen already."""
+        if self.only is not None:
+            return self.route(self.only if self.only in self.models else "champion")
         challenger = self.models.get("challenger")
         if challenger is not None and goes_to_challenger(
             client, weight=self.weights["challenger"], salt=challenger.bento_tag
@@ -110,7 +113,7 @@ class Slots:
         before = self.table.models["champion"]
         self.table = SlotTable(
             models=models, weights={slot: each.weight for slot, each in state.slots.items()},
-            step=state.step, revision=state.revision,
+            step=state.step, revision=state.revision, only=self.table.only,
         )
         if before is not models["champion"]:
             self._spare = before

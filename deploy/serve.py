@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from pathlib import Path
+from typing import Final
 
 from deploy.layout import Layout
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.rollout import SlotAssignment, read_state
 from resources.durable import write_bytes
+
+POLL_SECONDS: Final = 2.0
 
 
 class NoChampion(PlatformError):
@@ -33,16 +37,37 @@ def read_champion(path: Path) -> SlotAssignment:
     return champion
 
 
+def wait_for_champion(path: Path) -> SlotAssignment:
+    """The champion, once there is one: on a cluster services are there before any model.
+
+    Raises:
+        PlatformError: the state is damaged.
+    """
+    if not path.is_file():
+        sys.stderr.write(f"no model is released yet; waiting for {path}\n")
+        sys.stderr.flush()
+    while not path.is_file():
+        time.sleep(POLL_SECONDS)
+    return read_champion(path)
+
+
 def main() -> None:
     """Replace this process by the service, so that the supervisor's signals reach it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--slot", choices=("champion", "challenger"), help=(
+        "answer as this slot alone, where the edge of a cluster routes; waits for a first model"))
     options = parser.parse_args()
     layout = Layout(Path(os.environ["PLATFORM_HOME"]))
     try:
-        tag = read_champion(layout.serving).bento_tag
-        write_bytes(layout.served, tag.encode())
+        if options.slot is None:
+            tag = read_champion(layout.serving).bento_tag
+            write_bytes(layout.served, tag.encode())
+        else:
+            # The challenger is loaded beside the champion, by following the state.
+            tag = wait_for_champion(layout.serving).bento_tag
+            os.environ["MLOPS_SERVICE_SLOT"] = options.slot
     except PlatformError as error:
         sys.exit(f"mlops: {error}")
     os.environ["MLOPS_SERVICE_FOLLOW"] = str(layout.serving)

@@ -1,4 +1,4 @@
-"""A changed state of serving takes effect: the file that the service reads, and the aliases."""
+"""A changed state of serving takes effect: the file that services read, the edge, the aliases."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 from mlops_assets.contracts.prediction import Slot
 from mlops_assets.contracts.rollout import RolloutState
 from mlops_assets.serving.states import publish_state
+from resources.gateway import open_route
 from resources.mlflow import CHALLENGER, CHAMPION, Tracking
 from resources.platform_db import PlatformDatabase
 
@@ -37,8 +38,15 @@ def change(
 
 
 def put_into_effect(home: Path, tracking: Tracking, name: str, state: RolloutState) -> None:
-    """Make the service's file and the registry's aliases say what the state says; repeatable."""
+    """Make services, the edge and the registry's aliases do what the state says; repeatable.
+
+    Raises:
+        EdgeError: the cluster's route could not be changed; services follow the state already.
+    """
     publish_state(home, state)
+    route = open_route()
+    if route is not None:
+        route.follow(state)
     aliases: tuple[tuple[Slot, str], ...] = (("champion", CHAMPION), ("challenger", CHALLENGER))
     for slot, alias in aliases:
         assignment = state.slots.get(slot)

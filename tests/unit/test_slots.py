@@ -97,6 +97,31 @@ def test_weights_and_slots_are_followed(store: dict[str, Runtime], tmp_path: Pat
     run(store, tmp_path, use)
 
 
+@pytest.mark.parametrize(("only", "tags", "expected"), [
+    ("champion", {"champion": ("one", 1.0), "challenger": ("two", 0.99)}, "champion"),
+    ("challenger", {"champion": ("one", 1.0), "challenger": ("two", 0.01)}, "challenger"),
+    ("challenger", {"champion": ("one", 1.0)}, "champion"),
+    ("champion", {"champion": ("one", 1.0), "shadow": ("two", 1.0)}, "champion"),
+])
+def test_where_the_edge_routes_one_slot_answers(
+    store: dict[str, Runtime], tmp_path: Path, only: str, tags: dict[str, tuple[str, float]],
+    expected: str,
+) -> None:
+    async def use(predictor: Predictor, path: Path) -> None:
+        publish(path, state(1, **tags))
+        await predictor.slots.look(path)
+        for client in range(20):
+            await ask(predictor, client=str(client))
+
+    run(store, tmp_path, use, slot=only)
+    answers = [each for each in records(tmp_path).values() if each.answer.model.slot != "shadow"]
+    assert {each.answer.model.slot for each in answers} == {expected}
+    # The judgement wants the share of all traffic, not of what came here.
+    share = 1.0 if "challenger" not in tags else tags["challenger"][1]
+    assert {each.weight for each in answers} == {share if expected == "challenger" else
+                                                1.0 if "challenger" not in tags else 1.0 - share}
+
+
 def test_the_shadow_sees_requests_and_answers_nobody(
     store: dict[str, Runtime], tmp_path: Path
 ) -> None:
