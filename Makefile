@@ -145,7 +145,7 @@ lock: $(BOOT)/bin/uv ## Resolve the dependencies anew
 	$(BOOT)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url -p 3.11 \
 		pyproject.toml -o requirements.lock
 	$(BOOT)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url -p 3.11 \
-		--extra dev --extra openvino --extra ray --extra s3 -c requirements.lock pyproject.toml -o requirements-dev.lock
+		--extra dev --extra openvino --extra ray -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 chromium: $(VENV)/bin/python ## A browser for the tests of pages
 	@deploy/chromium.sh $(VENV)/chromium

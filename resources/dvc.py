@@ -65,7 +65,8 @@ class DvcRepository:
             self.run("init", "--no-scm", "--quiet", "--force")
             # As `dvc config` would write it, in one second less a setting.
             write_bytes(path, CONFIG.encode())
-        url = artifacts_url("dvc")
+        # DVC takes `file://` for a part of a relative path.
+        url = (artifacts_url("dvc") or "").removeprefix("file://") or None
         if url is not None and path.read_text() != (config := CONFIG + REMOTE.format(url=url)):
             write_bytes(path, config.encode())
         return url is not None

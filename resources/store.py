@@ -82,7 +82,10 @@ class ArtifactStore:
         if pointer.is_file():
             DvcRepository(self.root).pull(pointer.relative_to(self.root).as_posix())
             return
-        with self.scratch() as fetched:
+        with self.scratch() as scratch:
+            # Its record is checked against the names of its folders too.
+            fetched = scratch / name
+            fetched.mkdir(parents=True)
             if not remote.fetch(name, fetched):
                 return
             record, damages = inspect_artifact(fetched)

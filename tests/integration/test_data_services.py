@@ -277,7 +277,10 @@ def test_without_the_bucket_nothing_becomes_current(platform: Running) -> None:
     assert set(traffic.answered) <= _logged(platform)
 
 
-def test_programs_are_all_there_after_the_outages(platform: Running) -> None:
+def test_programs_are_all_there_after_the_outages(
+    platform: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PLATFORM_HOME", str(platform.home))
     done = run_mlops("status", "--profile", "demo", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     assert all(each["ready"] for each in json.loads(done.stdout)["programs"]), done.stdout

@@ -38,7 +38,7 @@ def developing() -> list[str]:
 
 
 def optional() -> list[str]:
-    return sorted(name for each in ("openvino", "ray", "s3") for name in extra(each))
+    return sorted(name for each in ("openvino", "ray") for name in extra(each))
 
 
 def pins(lock: str) -> set[str]:

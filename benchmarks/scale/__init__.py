@@ -1,0 +1,1 @@
+"""How the platform's bookkeeping grows: partitions, events, journal."""

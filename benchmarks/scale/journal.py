@@ -1,0 +1,91 @@
+"""The journal and its compaction into `prediction_log`, for one hour of so many predictions."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlops_assets.contracts.files import PREDICTIONS_FILE
+from mlops_assets.contracts.prediction import (
+    Answer,
+    AnsweringModel,
+    PredictionRecord,
+    new_prediction_id,
+)
+from mlops_assets.monitoring.logs import build_prediction_log
+from resources.journal import JournalWriter, hours, read_hour
+from resources.steps import Workspace
+from resources.store import ArtifactStore
+
+NOW = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
+CLASSES = tuple(f"class-{number}" for number in range(10))
+SIZE = 64
+
+
+def write(folder: Path, count: int) -> dict[str, float]:
+    """An hour of ``count`` predictions with ten classes and 64 dimensions."""
+    random = np.random.default_rng(0)
+    vectors = random.normal(size=(256, SIZE)).astype(np.float32).tolist()
+    shares = random.dirichlet(np.ones(len(CLASSES)), size=256).tolist()
+    model = AnsweringModel(name="classifier", version="a" * 64, slot="champion", sha256="b" * 64)
+    journal = JournalWriter(folder)
+    spent = 0.0
+    for number in range(count):
+        record = PredictionRecord(
+            answer=Answer(prediction_id=new_prediction_id(NOW), label=CLASSES[number % 10],
+                          confidence=0.75, model=model, latency_ms=1.0,
+                          probabilities=dict(zip(CLASSES, shares[number % 256], strict=True))),
+            at=NOW, image_sha256=f"{number:064x}", bento_tag="classifier:aaaaaaaaaaaaaaaa",
+            embedding=vectors[number % 256], pixel_mean=100.0, pixel_std=20.0)
+        began = time.process_time()
+        journal.append(record)
+        spent += time.process_time() - began
+    journal.close()
+    size = sum(path.stat().st_size for path in folder.rglob("*.jsonl"))
+    return {"write CPU us a prediction": 1e6 * spent / count, "bytes a prediction": size / count}
+
+
+def compact(folder: Path, scratch: Path) -> dict[str, float]:
+    """What `prediction_log` does with that hour."""
+    began = time.process_time()
+    records, _ = read_hour(folder, hours(folder)[-1])
+    work = Workspace(ArtifactStore(scratch), "2026-11-23-12:00", "bench", {}, scratch / "work",
+                     "bench")
+    (scratch / "work").mkdir(parents=True)
+    build_prediction_log(records, work)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    size = (work.out("prediction_log") / PREDICTIONS_FILE).stat().st_size
+    return {"compact CPU us a prediction": 1e6 * (time.process_time() - began) / len(records),
+            "compact peak GiB": peak, "Parquet bytes a prediction": size / len(records)}
+
+
+def measure(counts: tuple[int, ...]) -> list[dict[str, Any]]:
+    """One row for each size of an hour; each stage is a process of its own."""
+    rows = []
+    for count in counts:
+        with tempfile.TemporaryDirectory(prefix="bench-scale-") as scratch:
+            row: dict[str, Any] = {"predictions an hour": count}
+            for stage in ("write", "compact"):
+                done = subprocess.run(
+                    [sys.executable, "-m", "benchmarks.scale.journal", stage, scratch, str(count)],
+                    capture_output=True, text=True, check=True, env=dict(os.environ))
+                row |= json.loads(done.stdout)
+            rows.append(row)
+    return rows
+
+
+if __name__ == "__main__":
+    _, what, place, size = sys.argv
+    told = write(Path(place) / "journal", int(size)) if what == "write" else compact(
+        Path(place) / "journal", Path(place) / "store")
+    print(json.dumps(told))
