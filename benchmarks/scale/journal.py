@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -30,13 +31,15 @@ from resources.store import ArtifactStore
 NOW = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
 CLASSES = tuple(f"class-{number}" for number in range(10))
 SIZE = 64
+TAG = "classifier:aaaaaaaaaaaaaaaa"
 
 
 def write(folder: Path, count: int) -> dict[str, float]:
     """An hour of ``count`` predictions with ten classes and 64 dimensions."""
     random = np.random.default_rng(0)
-    vectors = random.normal(size=(256, SIZE)).astype(np.float32).tolist()
-    shares = random.dirichlet(np.ones(len(CLASSES)), size=256).tolist()
+    # All different: repeated ones would compress to nothing.
+    vectors = random.normal(size=(count, SIZE)).astype(np.float32)
+    shares = random.dirichlet(np.ones(len(CLASSES)), size=count).astype(np.float32)
     model = AnsweringModel(name="classifier", version="a" * 64, slot="champion", sha256="b" * 64)
     journal = JournalWriter(folder)
     spent = 0.0
@@ -44,9 +47,10 @@ def write(folder: Path, count: int) -> dict[str, float]:
         record = PredictionRecord(
             answer=Answer(prediction_id=new_prediction_id(NOW), label=CLASSES[number % 10],
                           confidence=0.75, model=model, latency_ms=1.0,
-                          probabilities=dict(zip(CLASSES, shares[number % 256], strict=True))),
-            at=NOW, image_sha256=f"{number:064x}", bento_tag="classifier:aaaaaaaaaaaaaaaa",
-            embedding=vectors[number % 256], pixel_mean=100.0, pixel_std=20.0)
+                          probabilities=dict(zip(
+                              CLASSES, shares[number].tolist(), strict=True))),
+            at=NOW, image_sha256=sha256(str(number).encode()).hexdigest(), bento_tag=TAG,
+            embedding=vectors[number].tolist(), pixel_mean=100.0, pixel_std=20.0)
         began = time.process_time()
         journal.append(record)
         spent += time.process_time() - began

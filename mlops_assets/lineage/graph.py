@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from mlops_assets.provenance.hashing import RECORD_FILE
-from mlops_assets.provenance.record import DamagedRecord, ProvenanceRecord
+from mlops_assets.provenance.record import DamagedRecord, InputRef, ProvenanceRecord
 from resources.store import ArtifactStore
 
 COMPARISON: Final = "model_evaluation"
@@ -43,8 +43,9 @@ class Graph:
             self.users.setdefault(Artifact(ref.asset, ref.version), set()).add(artifact)
 
     def folder(self, artifact: Artifact) -> Path:
-        """Where an artifact lies."""
-        return self.store.root / artifact.asset / artifact.version
+        """Where an artifact lies; brought back from the store's remote where it is missing."""
+        return self.store.path(
+            InputRef(asset=artifact.asset, partition=None, version=artifact.version))
 
     def inputs(self, artifact: Artifact) -> list[Artifact]:
         """What an artifact was made from, over all its materializations, sorted."""
