@@ -15,7 +15,7 @@ PACKAGES := mlops_assets resources sensors bentos deploy ui
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(VENV)/chromium:$(CURDIR)/$(VENV)/prometheus:$(PATH)
 
 .PHONY: help setup console screenshots demo story up down status data test lint type fmt bench bench-serve bench-train bench-data bench-orchestration \
-	bench-console bench-overload bench-receipts bench-profile bench-scoring bench-backends bench-gate bench-drift soak drills lock chromium prometheus dashboards clean
+	bench-console bench-overload bench-receipts bench-profile bench-scoring bench-backends bench-gate bench-drift bench-scale soak drills lock chromium prometheus dashboards clean
 
 help: ## List the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-19s %s\n", $$1, $$2}'
@@ -89,7 +89,7 @@ type: $(DEV) ## Static types
 fmt: $(DEV) ## Mend what the linter can mend
 	$(BIN)/ruff check --fix
 
-bench: bench-serve bench-overload bench-console bench-receipts bench-train bench-data bench-scoring bench-orchestration bench-backends bench-gate bench-drift ## Every benchmark
+bench: bench-serve bench-overload bench-console bench-receipts bench-train bench-data bench-scoring bench-orchestration bench-backends bench-gate bench-drift bench-scale ## Every benchmark
 
 bench-serve: $(DEV) ## The service against its peers, which install in environments of their own
 	$(BIN)/python -m benchmarks.serving
@@ -103,6 +103,9 @@ bench-receipts: $(DEV) ## What receipts and deterministic answers cost
 
 bench-console: $(DEV) chromium ## How soon the console's pages stand still
 	$(BIN)/python -m benchmarks.console
+
+bench-scale: $(DEV) ## How partitions, events and the journal grow
+	$(BIN)/python -m benchmarks.scale
 
 bench-profile: $(DEV) ## Where the service's CPU time goes; needs Linux's perf
 	$(BIN)/python -m benchmarks.serving.profile
