@@ -172,7 +172,7 @@ sbom: $(STAMP) ## A bill of materials of each image (CycloneDX), into dist/
 	cp deploy/requirements/console.lock dist/console.txt
 	cp deploy/requirements/service.lock dist/service.txt
 	for image in platform console service; do \
-		"$(AUDIT)/cyclonedx-py" requirements dist/$$image.txt --pyproject pyproject.toml \
+		PYTHONWARNINGS=ignore "$(AUDIT)/cyclonedx-py" requirements dist/$$image.txt --pyproject pyproject.toml \
 			--output-reproducible --of JSON -o dist/$$image.cdx.json; \
 		rm dist/$$image.txt; done
 
