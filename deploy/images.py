@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import tomllib
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,10 @@ NO_RUNNER: Final = (
 
 class NoEngine(PlatformError):
     """Nothing here builds or runs images; the message says what to install."""
+
+
+class BuildFailed(PlatformError):
+    """An image was not built; what the engine said stands above."""
 
 
 def _answers(*command: str) -> bool:
@@ -89,12 +94,13 @@ def _revision() -> str:
 
 
 def build_command(
-    engine: str, target: str, *, base: str = "", revision: str = "unknown",
+    engine: str, target: str, *, id_file: Path, base: str = "", revision: str = "unknown",
     flags: tuple[str, ...] = (),
 ) -> list[str]:
     """The argument list that builds one image from the project's folder.
 
-    ``base`` is another base image; ``flags`` go to the engine as they are, such as secrets.
+    The engine writes the image's id into ``id_file`` when it is whole. ``base`` is another base
+    image; ``flags`` go to the engine as they are, such as secrets.
     """
     # Other formats of an image hold no health check.
     form = [] if engine == "docker" else ["--format", "docker"]
@@ -102,10 +108,33 @@ def build_command(
         {"BASE": base} if base else {})
     return [
         engine, "build", *form, "--file", DOCKERFILE, "--target", target,
-        "--tag", image_name(target),
+        "--tag", image_name(target), "--iidfile", str(id_file),
         *(part for name, value in arguments.items() for part in ("--build-arg", f"{name}={value}")),
         *flags, ".",
     ]
+
+
+def build(
+    engine: str, target: str, *, base: str = "", revision: str = "unknown",
+    flags: tuple[str, ...] = (),
+) -> str:
+    """Build one image; its id.
+
+    Raises:
+        BuildFailed: the engine failed, or was interrupted.
+    """
+    with tempfile.TemporaryDirectory(prefix="image-") as folder:
+        id_file = Path(folder, "id")
+        command = build_command(
+            engine, target, id_file=id_file, base=base, revision=revision, flags=flags)
+        click.echo(shlex.join(command))
+        done = subprocess.run(command, cwd=PROJECT_ROOT, check=False,
+                              env=os.environ | {"DOCKER_BUILDKIT": "1"})
+        # podman that is interrupted may end with 0, beside an older image of the same name.
+        built = id_file.read_text().strip() if id_file.is_file() else ""
+    if done.returncode != 0 or not built:
+        raise BuildFailed(f"{target} was not built: {engine} ended with {done.returncode}")
+    return built
 
 
 @click.command(epilog="Example: python -m deploy.images console service")
@@ -117,18 +146,13 @@ def build_command(
 def main(targets: tuple[str, ...], engine: str, base: str, flags: str) -> None:
     """Build TARGETS, or all of them."""
     try:
-        builder = find_builder(engine)
-    except NoEngine as error:
+        builder, revision = find_builder(engine), _revision()
+        for target in targets or TARGETS:
+            built = build(builder, target, base=base, revision=revision,
+                          flags=tuple(shlex.split(flags)))
+            click.echo(f"{image_name(target)} is {built}")
+    except PlatformError as error:
         sys.exit(f"images: {error}")
-    revision = _revision()
-    for target in targets or TARGETS:
-        command = build_command(
-            builder, target, base=base, revision=revision, flags=tuple(shlex.split(flags)))
-        click.echo(shlex.join(command))
-        done = subprocess.run(command, cwd=PROJECT_ROOT, check=False,
-                              env=os.environ | {"DOCKER_BUILDKIT": "1"})
-        if done.returncode != 0:
-            sys.exit(f"images: {target} was not built ({builder} said {done.returncode})")
 
 
 if __name__ == "__main__":

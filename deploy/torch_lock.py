@@ -29,7 +29,7 @@ def split_lock(text: str) -> tuple[str, str]:
     parents: dict[str, set[str]] = {}
     for name, block in named:
         parents.setdefault(name, set()).update(_PARENT.findall(block))
-    if not TORCH <= parents.keys():
+    if not parents.keys() >= TORCH:
         raise ValueError("the lock does not hold torch")
     moved = set(TORCH)
     while more := {

@@ -141,7 +141,7 @@ def running(engine: str, target: str, home: Path, *command: str) -> Iterator[Con
     name = f"mlops-{target}-{uuid.uuid4().hex[:8]}"
     subprocess.run([
         engine, "run", "--detach", "--name", name, "--read-only", "--cap-drop", "ALL",
-        "--security-opt", "no-new-privileges", "--network", "none", "--tmpfs", "/tmp",  # noqa: S108
+        "--security-opt", "no-new-privileges", "--network", "none", "--tmpfs", "/tmp",
         "--volume", f"{home}:/platform", image_name(target), *command,
     ], check=True, stdout=subprocess.DEVNULL)
     try:
@@ -184,6 +184,7 @@ def check_platform(engine: str, prepared: Prepared, target: str = "platform") ->
         seconds = code.wait("tcp://127.0.0.1:3001")
         code.python(CONFINED)
         code.python("import torch; assert float(torch.ones(3) @ torch.ones(3)) == 3")
+        code.python("import subprocess; subprocess.run(['mlops', '--version'], check=True)")
     with running(
         engine, target, prepared.home, "python", "-m", "deploy.mlflow_server",
         "--backend-store-uri", "sqlite:////platform/mlflow.db", "--artifacts-destination",

@@ -15,7 +15,9 @@ import pytest
 
 from deploy.images import (
     TARGETS,
+    BuildFailed,
     NoEngine,
+    build,
     build_command,
     find_builder,
     find_runner,
@@ -77,9 +79,9 @@ def test_image_is_confined_and_tells_its_health(target: str) -> None:
     assert not stage.words("RUN")
     assert "deploy.probe" in stage.words("HEALTHCHECK")[0]
     assert 'org.opencontainers.image.version="${VERSION}"' in stage.words("LABEL")[0]
-    # Nothing comes from a stage that holds an installer's caches but the environment.
-    assert [words.split()[1:] for words in stage.words("COPY")] == [
-        ["/opt/venv", "/opt/venv"], ["/app", "/app"]]
+    # Nothing but environments and sources comes from the stages that hold an installer.
+    assert {tuple(words.split()[1:]) for words in stage.words("COPY")} == {
+        ("/opt/venv", "/opt/venv"), ("/app", "/app")}
 
 
 def test_version_is_the_projects() -> None:
@@ -232,12 +234,31 @@ def test_engine_is_the_first_that_works(
             assert find() == found
 
 
-def test_build_names_base_revision_and_format() -> None:
-    command = build_command("podman", "console", base="mirror:1", revision="abc", flags=("--quiet",))
+def test_build_names_base_revision_and_format(tmp_path: Path) -> None:
+    command = build_command("podman", "console", id_file=tmp_path / "id", base="mirror:1",
+                            revision="abc", flags=("--quiet",))
     assert command[:2] == ["podman", "build"]
     assert command[-2:] == ["--quiet", "."]
     line = " ".join(command)
     for part in ("--format docker", "--target console", "BASE=mirror:1", "REVISION=abc",
                  f"--tag mlops-assets/console:{project_version()}"):
         assert part in line
-    assert "--format" not in build_command("docker", "console")
+    assert "--format" not in build_command("docker", "console", id_file=tmp_path / "id")
+
+
+# An engine writes the id of a whole image behind `--iidfile`.
+WRITES_ID = """#!/bin/sh
+while [ "$1" != --iidfile ]; do shift; done
+echo sha256:abc > "$2"
+"""
+
+
+@pytest.mark.parametrize("said", ["#!/bin/sh\nexit 0\n", f"{WRITES_ID}exit 3\n"])
+def test_build_that_leaves_no_whole_image_fails(said: str, tmp_path: Path) -> None:
+    engine = tmp_path / "podman"
+    engine.write_text(said)
+    engine.chmod(0o755)
+    with pytest.raises(BuildFailed, match="console was not built"):
+        build(str(engine), "console")
+    engine.write_text(WRITES_ID)
+    assert build(str(engine), "console") == "sha256:abc"

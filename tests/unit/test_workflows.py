@@ -27,11 +27,16 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def jobs() -> list[tuple[str, str, dict[str, Any]]]:
-    return [(path.name, name, job) for path in WORKFLOWS for name, job in read(path)["jobs"].items()]
+    return [(path.name, name, job)
+            for path in WORKFLOWS for name, job in read(path)["jobs"].items()]
 
 
 def commands() -> list[str]:
     return [step["run"] for _, _, job in jobs() for step in job["steps"] if "run" in step]
+
+
+def tasks_of(lines: list[str]) -> set[str]:
+    return {task for each in lines for task in re.findall(r"\bmake ([a-z-]+)", each)}
 
 
 def check(*command: str | Path) -> None:
@@ -101,7 +106,7 @@ def test_no_command_holds_an_expression() -> None:
 def test_every_task_exists() -> None:
     makefile = (PROJECT_ROOT / "Makefile").read_text()
     known = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
-    used = {task for command in commands() for task in re.findall(r"\bmake ([a-z-]+)", command)}
+    used = tasks_of(commands())
     assert used >= {"lint", "type", "test", "console", "audit", "manifests", "images",
                     "images-test", "dist"}
     assert used <= known
@@ -110,7 +115,7 @@ def test_every_task_exists() -> None:
 def test_everything_that_a_change_must_pass_here_is_checked_there() -> None:
     script = (PROJECT_ROOT / ".ci" / "run").read_text()
     tasks = set(re.findall(r"^make (.+)$", script, re.MULTILINE)[0].split())
-    assert tasks <= {task for command in commands() for task in re.findall(r"make ([a-z-]+)", command)}
+    assert tasks <= tasks_of(commands())
 
 
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "LICENSE"])
