@@ -120,6 +120,13 @@ class Container:
         status, _, body = self.python(ASK, url, *arguments).partition("\n")
         return int(status), body
 
+    def alive(self) -> bool:
+        """Whether its program still runs."""
+        said = subprocess.run(
+            [self.engine, "inspect", "--format", "{{.State.Running}}", self.name],
+            capture_output=True, text=True, check=True)
+        return said.stdout.strip() == "true"
+
     def wait(self, url: str) -> float:
         """Seconds until the probe that is the image's health check finds it ready."""
         start = time.monotonic()
@@ -129,6 +136,8 @@ class Container:
                 capture_output=True, text=True, check=False)
             if done.returncode == 0:
                 return time.monotonic() - start
+            if not self.alive():
+                break
             time.sleep(0.5)
         logs = subprocess.run([self.engine, "logs", self.name], capture_output=True, text=True,
                               check=False)
