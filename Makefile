@@ -15,7 +15,7 @@ PACKAGES := mlops_assets resources sensors bentos deploy ui
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(VENV)/chromium:$(CURDIR)/$(VENV)/prometheus:$(PATH)
 
 .PHONY: help setup console screenshots demo story up down status data test lint type fmt bench bench-serve bench-train bench-data bench-orchestration \
-	bench-console bench-overload bench-receipts bench-profile bench-scoring bench-backends bench-gate bench-drift bench-scale soak drills lock chromium prometheus dashboards clean
+	bench-console bench-overload bench-receipts bench-profile bench-scoring bench-backends bench-gate bench-drift bench-scale soak drills lock images images-test manifests audit sbom dist chromium prometheus dashboards clean
 
 help: ## List the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-19s %s\n", $$1, $$2}'
@@ -144,11 +144,43 @@ bench-drift: $(DEV) data ## False alarms of the drift trigger in 500 years, and 
 	$(BIN)/python -m benchmarks.drift.report
 	$(BIN)/python -m benchmarks.drift.accuracy
 
-lock: $(BOOT)/bin/uv ## Resolve the dependencies anew
-	$(BOOT)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url -p 3.11 \
-		pyproject.toml -o requirements.lock
-	$(BOOT)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url -p 3.11 \
-		--extra dev --extra openvino --extra ray -c requirements.lock pyproject.toml -o requirements-dev.lock
+COMPILE = $(BOOT)/bin/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url -p 3.11
+lock: $(BOOT)/bin/uv ## Resolve the dependencies anew: the platform's, each image's, each checking tool's
+	$(COMPILE) pyproject.toml -o requirements.lock
+	$(COMPILE) --extra dev --extra openvino --extra ray -c requirements.lock pyproject.toml -o requirements-dev.lock
+	for name in console service; do \
+		$(COMPILE) --group pyproject.toml:$$name -c requirements.lock -o deploy/requirements/$$name.lock; done
+	cat deploy/requirements/torch.lock >> deploy/requirements/platform.lock
+	$(COMPILE) -c requirements.lock pyproject.toml -o deploy/requirements/platform.lock
+	$(PYTHON) -m deploy.torch_lock deploy/requirements/platform.lock deploy/requirements/torch.lock
+	for tools in deploy/checks/*.in; do $(COMPILE) $$tools -o $${tools%.in}.lock; done
+
+images: $(STAMP) ## Build the images; ENGINE=, BASE= and FLAGS= go to docker, podman or buildah, TARGETS= names some
+	$(BIN)/python -m deploy.images $(TARGETS)
+
+images-test: $(DEV) ## Run each built image read-only and without capabilities, and ask it
+	$(BIN)/python -m tests.images $(TARGETS)
+
+manifests: $(DEV) ## Check the Dockerfile, compose's file, Kubernetes' manifests and the workflows
+	$(BIN)/python -m pytest tests/unit -k 'manifests or containers or workflows'
+
+AUDIT = $$($(BIN)/python -m deploy.tools audit)
+audit: $(STAMP) ## Look up known weaknesses of every locked package
+	for lock in requirements.lock requirements-dev.lock deploy/requirements/*.lock deploy/checks/*.lock; do \
+		"$(AUDIT)/pip-audit" --strict --progress-spinner off --disable-pip --require-hashes -r $$lock; done
+
+sbom: $(STAMP) ## A bill of materials of each image (CycloneDX), into dist/
+	mkdir -p dist
+	cat deploy/requirements/platform.lock deploy/requirements/torch.lock > dist/platform.txt
+	cp deploy/requirements/console.lock dist/console.txt
+	cp deploy/requirements/service.lock dist/service.txt
+	for image in platform console service; do \
+		PYTHONWARNINGS=ignore "$(AUDIT)/cyclonedx-py" requirements dist/$$image.txt --pyproject pyproject.toml \
+			--output-reproducible --of JSON -o dist/$$image.cdx.json; \
+		rm dist/$$image.txt; done
+
+dist: $(STAMP) sbom ## The package, and bills of materials, into dist/
+	$(UV) build --quiet --build-constraints requirements.lock --require-hashes --out-dir dist
 
 chromium: $(VENV)/bin/python ## A browser for the tests of pages
 	@deploy/chromium.sh $(VENV)/chromium
@@ -161,5 +193,5 @@ dashboards: $(STAMP) ## Grafana's dashboards as JSON, into dashboards/
 
 clean: ## Stop the platform and remove what was made, except data and the platform's home
 	@test ! -x $(BIN)/mlops || $(BIN)/mlops down
-	rm -rf $(VENV) $(BOOT) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(BOOT) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
