@@ -35,7 +35,7 @@ async function faultsOf(document) {
   }
   const unread = new Set();
   try {
-    new model(watched(document, "", unread)).validate();
+    model.prototype.validate.call(watched(document, "", unread));
   } catch (error) {
     return [error.message];
   }
