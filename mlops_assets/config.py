@@ -216,7 +216,7 @@ class ComputeSettings(Section):
     training_image: str = Field("", description="empty: that of the other steps")
     training_cpu: str = "4"
     training_memory: str = "8Gi"
-    shared_memory: str = Field("2Gi", description="/dev/shm of the training")
+    shared_memory: str = Field("2Gi", description="of the training's processes")
     gpus: int = Field(0, ge=0, description="of the training")
     gpu_resource: str = "nvidia.com/gpu"
     tolerations: tuple[dict[str, Any], ...] = ()

@@ -33,7 +33,7 @@ from tests.manifests import Manifest, config_map, manifests
 from tests.running import free_port
 
 # Their addresses lead nowhere here; without one, MLflow is a folder.
-ABSENT = ("MLFLOW_TRACKING_URI", "MLOPS_ARTIFACTS_URL")
+ABSENT = ("MLFLOW_TRACKING_URI", "MLOPS_ARTIFACTS_URL", "MLOPS_EDGE_ROUTE")
 LAUNCH = """
 mutation($params: ExecutionParams!) {
   launchPipelineExecution(executionParams: $params) {
@@ -44,7 +44,8 @@ mutation($params: ExecutionParams!) {
   }
 }"""
 TERMINATE = """
-mutation($run: String!) { terminateRun(runId: $run) { __typename } }"""
+mutation($run: String!) { terminateRun(runId: $run) {
+  __typename ... on TerminateRunFailure { message } ... on PythonError { message } } }"""
 
 
 @dataclass
@@ -77,7 +78,8 @@ class Platform:
 
     def terminate(self, run: str) -> None:
         """As the console would."""
-        assert self.api.ask(TERMINATE, run=run)["__typename"] == "TerminateRunSuccess"
+        answer = self.api.ask(TERMINATE, run=run)
+        assert answer["__typename"] == "TerminateRunSuccess", (answer, self.cluster.logs())
 
     def status(self, run: str) -> str:
         """Dagster's word for the state of a run."""
@@ -165,7 +167,7 @@ def _wait_answers(api: DagsterApi, log: Path) -> None:
         try:
             api.ask("{ version }")
             return
-        except Exception:  # noqa: BLE001
+        except Exception:
             time.sleep(0.3)
     raise AssertionError(log.read_text())
 
@@ -181,13 +183,13 @@ def platform_on_cluster(
     variables = variables_of(overlay, home, dagster_home, more, secrets)
     with ExitStack() as held:
         cluster, kubeconfig = held.enter_context(api_server(folder / "api", variables))
-        (dagster_home / "dagster.yaml").write_text(swapped(
-            config_map(overlay, "dagster-instance")["dagster.yaml"], home, dagster_home, kubeconfig))
+        files = config_map(overlay, "dagster-instance")
+        (dagster_home / "dagster.yaml").write_text(
+            swapped(files["dagster.yaml"], home, dagster_home, kubeconfig))
         code, web = free_port(), free_port()
         workspace = dagster_home / "workspace.yaml"
         workspace.write_text(
-            config_map(overlay, "dagster-instance")["workspace.yaml"]
-            .replace("dagster-code", "127.0.0.1").replace("3001", str(code)))
+            files["workspace.yaml"].replace("dagster-code", "127.0.0.1").replace("3001", str(code)))
         command, own = shipped(overlay, "dagster-code")
         common: dict[str, str] = {**variables["platform"], **own}
         for secret in secrets.values():

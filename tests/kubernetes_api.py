@@ -51,6 +51,7 @@ class Cluster:
     posted: list[dict[str, Any]] = field(default_factory=list)
     jobs: dict[str, dict[str, Any]] = field(default_factory=dict)
     pods: dict[str, Pod] = field(default_factory=dict)
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def make(self, job: dict[str, Any]) -> tuple[int, Any]:
@@ -83,6 +84,7 @@ class Cluster:
             process = subprocess.Popen(
                 [*container.get("command", ()), *container.get("args", ())], env=variables,
                 cwd=PROJECT_ROOT, stdout=out, stderr=out, start_new_session=True)
+        self.processes.append(process)
         self.pods[name] = Pod(name, job, process, log)
 
     def job_view(self, name: str) -> tuple[int, Any]:
@@ -133,14 +135,14 @@ class Cluster:
 
     def close(self) -> None:
         """End every process."""
-        for pod in list(self.pods.values()):
-            if pod.process.poll() is None:
-                pod.process.terminate()
+        for process in self.processes:
+            if process.poll() is None:
+                process.terminate()
             try:
-                pod.process.wait(20)
+                process.wait(20)
             except subprocess.TimeoutExpired:
-                pod.process.kill()
-                pod.process.wait()
+                process.kill()
+                process.wait()
 
     def logs(self) -> str:
         """The ends of all logs, for assertion messages."""
@@ -157,7 +159,7 @@ def status(code: int, message: str) -> dict[str, Any]:
 class _Handler(BaseHTTPRequestHandler):
     cluster: Cluster
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *_: object) -> None:
         pass
 
     def _say(self, answer: tuple[int, Any]) -> None:

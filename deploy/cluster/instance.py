@@ -96,7 +96,7 @@ def make_instance() -> dict[str, Any]:
 class _Plain(yaml.SafeDumper):
     """Writes a value out each time that it occurs."""
 
-    def ignore_aliases(self, data: object) -> bool:
+    def ignore_aliases(self, *_: object) -> bool:
         return True
 
 

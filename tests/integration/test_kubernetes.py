@@ -17,7 +17,7 @@ from tests.graph import DIGITS_SETTINGS
 from tests.manifests import Manifest
 
 pytestmark = pytest.mark.slow
-SECRET = "never-to-be-seen"  # noqa: S105
+SECRET = "never-to-be-seen"
 SECRETS = {
     "dagster-database": {"MLOPS_DAGSTER_DATABASE_URL": f"postgresql://a:{SECRET}@nowhere/dagster"},
     # SQLite below the home, and a password for nothing.
@@ -89,7 +89,7 @@ def _assert_training(job: Manifest) -> None:
     assert terms["nodeSelectorTerms"][0]["matchExpressions"] == [
         {"key": "nvidia.com/gpu.present", "operator": "In", "values": ["true"]}]
     places = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
-    assert places["shared-memory"] == "/dev/shm"  # noqa: S108
+    assert places["shared-memory"] == "/dev/shm"
     volumes = {volume["name"]: volume for volume in pod["volumes"]}
     assert volumes["shared-memory"]["emptyDir"] == {"medium": "Memory", "sizeLimit": "8Gi"}
     assert set(places) == {"platform", "dagster", "tmp", "shared-memory"} == set(volumes)
@@ -98,9 +98,9 @@ def _assert_training(job: Manifest) -> None:
 
 
 def _begin(platform: Platform) -> str:
-    """A run that has begun, and is long at work: its first asset is read from many files."""
+    """A run that has begun, and trains for longer than this test lasts."""
     platform.api.ensure_partition("batch", "initial")
-    run = platform.launch("raw_images", partition="initial")
+    run = platform.launch(*TRAINING, partition="initial")
     platform.dequeue()
     platform.wait(lambda: platform.status(run) == "STARTED", seconds=120, what="the run started")
     return run
@@ -108,7 +108,8 @@ def _begin(platform: Platform) -> str:
 
 def test_a_run_ends_with_its_job_and_a_job_with_its_run(tmp_path: Path, digits: Path) -> None:
     with platform_on_cluster(
-        tmp_path, "production", secrets=SECRETS, **settings(digits)
+        tmp_path, "production", secrets=SECRETS,
+        **settings(digits) | {"MLOPS__TRAINING__EPOCHS": "10000"},
     ) as platform:
         run = _begin(platform)
         assert_as_configured(platform.job("run_worker"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -94,6 +95,6 @@ def test_checkov_finds_nothing_but_the_exceptions(tmp_path: Path) -> None:
 
 def test_every_exception_has_its_reason() -> None:
     lines = EXCEPTIONS.read_text().splitlines()
-    for before, line in zip(lines, lines[1:], strict=False):
+    for before, line in pairwise(lines):
         if line.strip().startswith("- CKV"):
             assert before.strip().startswith("# "), line
