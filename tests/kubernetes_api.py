@@ -111,12 +111,13 @@ class Cluster:
                      "metadata": {"name": name, "uid": pod.uid, "labels": labels},
                      "status": {"phase": "Running" if pod.process.poll() is None else "Failed"}}
 
-    def delete_job(self, name: str) -> tuple[int, Any]:
-        """A Job goes with its pod."""
+    def delete_job(self, name: str, *, with_pod: bool) -> tuple[int, Any]:
+        """A Job goes, and its pod stays unless that is asked for: so batch/v1 has it."""
         with self.lock:
             if self.jobs.pop(name, None) is None:
                 return 404, status(404, f"{name} not found")
-            self.delete_pod(f"{name}-0")
+            if with_pod:
+                self.delete_pod(f"{name}-0")
         return 200, status(200, "deleted")
 
     def delete_pod(self, name: str) -> tuple[int, Any]:
@@ -130,7 +131,7 @@ class Cluster:
             for job in list(self.jobs.values()):
                 owners = job["metadata"].get("ownerReferences", ())
                 if pod.uid in [owner["uid"] for owner in owners]:
-                    self.delete_job(job["metadata"]["name"])
+                    self.delete_job(job["metadata"]["name"], with_pod=True)
         return 200, status(200, "deleted")
 
     def close(self) -> None:
@@ -195,10 +196,14 @@ class _Handler(BaseHTTPRequestHandler):
         self._say(self.cluster.make(self._body()))
 
     def do_DELETE(self) -> None:
-        self._body()
-        (kind, name), _ = self._parts()
-        delete = self.cluster.delete_job if kind == "jobs" else self.cluster.delete_pod
-        self._say(delete(name))
+        asked = self._body() or {}
+        (kind, name), query = self._parts()
+        if kind == "pods":
+            self._say(self.cluster.delete_pod(name))
+            return
+        policy = query.get("propagationPolicy") or asked.get("propagationPolicy")
+        self._say(self.cluster.delete_job(
+            name, with_pod=policy in ("Background", "Foreground")))
 
 
 def _selected(labels: Mapping[str, str], selector: str) -> bool:

@@ -115,8 +115,9 @@ def test_a_run_ends_with_its_job_and_a_job_with_its_run(tmp_path: Path, digits: 
         assert_as_configured(platform.job("run_worker"))
         platform.terminate(run)
         platform.wait(lambda: platform.status(run) == "CANCELED", seconds=60, what="canceled")
-        assert platform.cluster.jobs == {}
+        assert (platform.cluster.jobs, platform.cluster.pods) == ({}, {})
         _lose_a_job(platform)
+        _lose_a_run(platform)
 
 
 def _lose_a_job(platform: Platform) -> None:
@@ -126,7 +127,7 @@ def _lose_a_job(platform: Platform) -> None:
     pod = platform.cluster.pods[f"{name}-0"]
     pod.process.kill()
     pod.process.wait()
-    platform.cluster.delete_job(name)
+    platform.cluster.delete_job(name, with_pod=True)
     client = DagsterKubernetesClient.production_client()
     now = datetime.now(UTC)
     assert reap(platform.instance, client, "mlops", now).end == ()
@@ -134,3 +135,18 @@ def _lose_a_job(platform: Platform) -> None:
     later = now + timedelta(hours=1)
     assert reap(platform.instance, client, "mlops", later).end == (run,)
     assert platform.status(run) == "FAILURE"
+
+
+def _lose_a_run(platform: Platform) -> None:
+    """A run that Dagster was told has ended leaves a Job at work, which the reaper deletes."""
+    run = _begin(platform)
+    found = platform.instance.get_run_by_id(run)
+    assert found is not None
+    platform.instance.report_run_failed(found, "said from outside")
+    client = DagsterKubernetesClient.production_client()
+    later = datetime.now(UTC) + timedelta(hours=1)
+    (name,) = platform.cluster.jobs
+    process = platform.cluster.pods[f"{name}-0"].process
+    assert reap(platform.instance, client, "mlops", later).delete == (name,)
+    assert (platform.cluster.jobs, platform.cluster.pods) == ({}, {})
+    platform.wait(lambda: process.poll() is not None, seconds=60, what="the process ended")
