@@ -15,7 +15,7 @@ PACKAGES := mlops_assets resources sensors bentos deploy ui
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(VENV)/chromium:$(CURDIR)/$(VENV)/prometheus:$(PATH)
 
 .PHONY: help setup console screenshots demo story up down status data test lint type fmt bench bench-serve bench-train bench-data bench-orchestration \
-	bench-console bench-overload bench-receipts bench-profile bench-scoring bench-backends bench-gate bench-drift soak drills lock chromium prometheus dashboards clean
+	bench-console bench-overload bench-receipts bench-profile bench-scoring bench-backends bench-gate bench-drift soak drills lock chromium prometheus dashboards manifests clean
 
 help: ## List the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-19s %s\n", $$1, $$2}'
@@ -155,6 +155,9 @@ prometheus: $(VENV)/bin/python ## Prometheus and Alertmanager, for the alarms an
 
 dashboards: $(STAMP) ## Grafana's dashboards as JSON, into dashboards/
 	$(BIN)/python -m deploy.monitoring.dashboards --out dashboards
+
+manifests: $(STAMP) ## The generated parts of the Kubernetes manifests, written anew
+	$(BIN)/python -m deploy.cluster.render
 
 clean: ## Stop the platform and remove what was made, except data and the platform's home
 	@test ! -x $(BIN)/mlops || $(BIN)/mlops down
