@@ -142,8 +142,8 @@ def main() -> None:
         launcher = instance.run_launcher  # has loaded the cluster's address
         if not isinstance(launcher, K8sRunLauncher):
             sys.exit("reaper: the runs of this instance are no Jobs of Kubernetes")
-        done = reap(instance, DagsterKubernetesClient.production_client(),
-                    launcher.job_namespace, datetime.now(UTC))
+        client = DagsterKubernetesClient.production_client()  # type: ignore[no-untyped-call]
+        done = reap(instance, client, launcher.job_namespace, datetime.now(UTC))
     sys.stdout.write(f"deleted {len(done.delete)} jobs, ended {len(done.end)} runs\n")
 
 

@@ -29,11 +29,12 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from mlops_assets.config import PROJECT_ROOT
 from resources.dagster_api import DagsterApi
 from tests.kubernetes_api import Cluster, api_server
-from tests.manifests import Manifest, config_map, manifests
+from tests.manifests import Manifest, config_map, pods
 from tests.running import free_port
 
 # Their addresses lead nowhere here; without one, MLflow is a folder.
 ABSENT = ("MLFLOW_TRACKING_URI", "MLOPS_ARTIFACTS_URL", "MLOPS_EDGE_ROUTE")
+WORKSPACE = "/opt/dagster/workspace.yaml"
 LAUNCH = """
 mutation($params: ExecutionParams!) {
   launchPipelineExecution(executionParams: $params) {
@@ -53,6 +54,8 @@ class Platform:
     """A platform whose runs become Jobs of ``cluster``."""
 
     home: Path
+    workspace: Path
+    variables: Mapping[str, str]
     cluster: Cluster
     instance: dg.DagsterInstance
     api: DagsterApi
@@ -115,10 +118,9 @@ def swapped(text: str, home: Path, dagster_home: Path, kubeconfig: Path) -> str:
 
 
 def shipped(overlay: str, name: str) -> tuple[list[str], dict[str, str]]:
-    """Command and own variables of a Deployment's container."""
-    found = next(each for each in manifests(overlay)
-                 if each["kind"] == "Deployment" and each["metadata"]["name"] == name)
-    container = found["spec"]["template"]["spec"]["containers"][0]
+    """Command and own variables of a container of a Deployment or CronJob."""
+    pod = next(pod for each, pod in pods(overlay) if each.partition("/")[2] == name)
+    container = pod["spec"]["containers"][0]
     return container["command"], {each["name"]: each["value"] for each in container.get("env", ())}
 
 
@@ -195,14 +197,12 @@ def platform_on_cluster(
         for secret in secrets.values():
             common |= secret
         log = folder / "code.log"
-        held.enter_context(program(_moved(command, {"0.0.0.0": "127.0.0.1", "3001": str(code)}),
-                                   common, log))
+        held.enter_context(program(moved(command, {"3001": str(code)}), common, log))
         wait_healthy(code, "DagsterApi", log)
         command, own = shipped(overlay, "dagster-webserver")
         log = folder / "webserver.log"
         held.enter_context(program(
-            _moved(command, {"0.0.0.0": "127.0.0.1", "3000": str(web),
-                             "/opt/dagster/workspace.yaml": str(workspace)}),
+            moved(command, {"3000": str(web), WORKSPACE: str(workspace)}),
             {**common, **own}, log))
         api = held.enter_context(closing(DagsterApi(f"http://127.0.0.1:{web}")))
         _wait_answers(api, log)
@@ -210,11 +210,13 @@ def platform_on_cluster(
         target = GrpcServerTarget(
             host="127.0.0.1", port=code, socket=None, location_name="mlops_assets")
         context = held.enter_context(WorkspaceProcessContext(instance, target))
-        yield Platform(home, cluster, instance, api, context)
+        yield Platform(home, workspace, common, cluster, instance, api, context)
 
 
-def _moved(command: list[str], places: Mapping[str, str]) -> list[str]:
-    return [places.get(word, word) for word in command]
+def moved(command: list[str], places: Mapping[str, str]) -> list[str]:
+    """A command with other ports and paths, on loopback."""
+    here = {"0.0.0.0": "127.0.0.1", **places}
+    return [here.get(word, word) for word in command]
 
 
 def everything_of(job: Manifest) -> Any:

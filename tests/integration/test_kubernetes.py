@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
+import httpx
 import pytest
 from dagster_k8s.client import DagsterKubernetesClient
 
 from deploy.cluster.instance import DEADLINE_SECONDS, KEPT_SECONDS
 from deploy.reaper import reap
-from tests.cluster import Platform, everything_of, platform_on_cluster
+from deploy.score_folder import launch
+from mlops_assets.config import PROJECT_ROOT
+from tests.cluster import (
+    TERMINATE,
+    WORKSPACE,
+    Platform,
+    everything_of,
+    moved,
+    platform_on_cluster,
+    program,
+    shipped,
+)
 from tests.graph import DIGITS_SETTINGS
-from tests.manifests import Manifest
+from tests.manifests import Manifest, pods
+from tests.running import free_port
 
 pytestmark = pytest.mark.slow
 SECRET = "never-to-be-seen"
@@ -118,6 +134,52 @@ def test_a_run_ends_with_its_job_and_a_job_with_its_run(tmp_path: Path, digits: 
         assert (platform.cluster.jobs, platform.cluster.pods) == ({}, {})
         _lose_a_job(platform)
         _lose_a_run(platform)
+        assert _reaper_says(platform) == "deleted 0 jobs, ended 0 runs\n"
+
+
+def _reaper_says(platform: Platform) -> str:
+    """What the CronJob's own command prints."""
+    command, _ = shipped("production", "reaper")
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return subprocess.run(command, env={**platform.variables, "PATH": path}, cwd=PROJECT_ROOT,
+                          capture_output=True, text=True, check=True, timeout=120).stdout
+
+
+def test_webservers_answer_their_probes_and_a_folder_is_queued(
+    tmp_path: Path, digits: Path
+) -> None:
+    with platform_on_cluster(
+        tmp_path, "production", secrets=SECRETS, **settings(digits)
+    ) as platform:
+        assert httpx.get(platform.api.url + _probe("dagster-webserver")).status_code == 200
+        run = platform.instance.get_run_by_id(launch(platform.api.url, "2026-11-22"))
+        assert run is not None
+        assert (run.job_name, run.status.value) == ("score_folder", "QUEUED")
+        assert run.tags["dagster/partition"] == "2026-11-22"
+        port, log = free_port(), tmp_path / "view.log"
+        command, _ = shipped("production", "dagster-view")
+        places = {"3002": str(port), WORKSPACE: str(platform.workspace)}
+        with program(moved(command, places), platform.variables, log):
+            view = f"http://127.0.0.1:{port}"
+            platform.wait(lambda: _answers(view + _probe("dagster-view")), seconds=120,
+                          what=f"the view answers; see {log}")
+            refused = httpx.post(f"{view}/dagster/graphql", json={
+                "query": TERMINATE, "variables": {"run": run.run_id}}).json()
+            said = refused["data"]["terminateRun"]["message"]
+            assert said == "You do not have permission to terminate this run"
+        assert platform.status(run.run_id) == "QUEUED"
+
+
+def _probe(name: str) -> str:
+    pod = next(pod for each, pod in pods("production") if each == f"Deployment/{name}")
+    return str(pod["spec"]["containers"][0]["readinessProbe"]["httpGet"]["path"])
+
+
+def _answers(address: str) -> bool:
+    try:
+        return httpx.get(address, timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def _lose_a_job(platform: Platform) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -23,18 +25,33 @@ from tests.manifests import (
 )
 
 CHECKS = PROJECT_ROOT / "deploy" / "checks"
+NODE = PROJECT_ROOT / "deploy" / "node.sh"
 EXCEPTIONS = CHECKS / "kubernetes.yaml"
+
+
+@cache
+def models() -> str:
+    """The folder, below the project's, with the models of custom resources and what asks them."""
+    folder = checks().parent / "models"
+    lock = (CHECKS / "package-lock.json").read_text()
+    stamp = folder / ".installed"
+    if not stamp.is_file() or stamp.read_text() != lock:
+        folder.mkdir(exist_ok=True)
+        for name in ("package.json", "package-lock.json", ".npmrc"):
+            shutil.copy(CHECKS / name, folder)
+        place = str(folder.relative_to(PROJECT_ROOT))
+        subprocess.run([NODE, place, "npm", "ci", "--no-audit", "--no-fund"],
+                       check=True, capture_output=True, timeout=300)
+        stamp.write_text(lock)
+    shutil.copy(CHECKS / "crds.mjs", folder)
+    return str(folder.relative_to(PROJECT_ROOT))
 
 
 def custom_faults(documents: list[Manifest]) -> list[str]:
     """What the models of the custom resources' own projects say."""
-    if not (CHECKS / "node_modules" / ".package-lock.json").is_file():
-        subprocess.run(
-            [PROJECT_ROOT / "deploy" / "node.sh", "deploy/checks", "npm", "ci", "--no-audit",
-             "--no-fund"], check=True, capture_output=True, timeout=300)
     done = subprocess.run(
-        [PROJECT_ROOT / "deploy" / "node.sh", "deploy/checks", "node", "crds.mjs"],
-        input=json.dumps(documents), capture_output=True, text=True, check=False, timeout=60)
+        [NODE, models(), "node", "crds.mjs"], input=json.dumps(documents), capture_output=True,
+        text=True, check=False, timeout=60)
     assert done.returncode in (0, 1), done.stderr
     assert (done.returncode == 1) == bool(done.stdout.strip()), done.stderr
     return done.stdout.splitlines()
