@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 import json
 import re
-from typing import Any
+from pathlib import Path
 
 import pytest
 import yaml
+from dagster._core.instance.ref import InstanceRef
+from dagster_shared.serdes import serialize_value
 
 from deploy.cluster.instance import make_instance
 from deploy.cluster.pods import NAMESPACE, RUN_ACCOUNT, SECRETS, container_security, pod_security
@@ -36,9 +38,6 @@ TOKENS = {"dagster-daemon", "dagster-webserver", "reaper", "console"}
 PROGRAMS = {"dagster", "dagster-webserver", "dagster-daemon", "python"}
 MADE_BY_OPERATOR = {"dagster-database", "mlflow-database", "platform-database", "service-redis",
                     "artifacts", "edge-certificate", "console-sign-on"}
-# Written by others than these files.
-OUR_RUNS = {"app.kubernetes.io/component": "run_worker"}, {
-    "app.kubernetes.io/component": "step_worker"}
 
 every_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
@@ -52,7 +51,9 @@ def test_generated_files_are_as_the_code_makes_them() -> None:
         assert path.read_text() == text, f"run `python -m deploy.cluster.render`: {path}"
 
 
-def test_cluster_and_one_machine_differ_in_storage_and_launcher_only(tmp_path: Any) -> None:
+def test_cluster_and_one_machine_differ_in_storage_and_launcher_only(
+    tmp_path: Path
+) -> None:
     cluster, machine = make_instance(), yaml.safe_load(render_dagster(Layout(tmp_path)))
     alone = {"storage", "run_launcher", "local_artifact_storage", "compute_logs"}
     assert {key: cluster[key] for key in cluster if key not in alone} == common_instance()
@@ -245,3 +246,18 @@ def test_only_they_may_make_jobs(overlay: str, makers: set[str]) -> None:
 def test_a_pod_template_is_where_it_is_looked_for() -> None:
     kinds = {each["kind"] for each in manifests("dev") if pod_of(each) is not None}
     assert kinds == {"Deployment", "StatefulSet", "Job", "CronJob"}
+
+
+def test_dagster_takes_its_file_with_only_the_names_of_variables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLOPS_DAGSTER_DATABASE_URL", "postgresql+psycopg2://a:hidden@db/dagster")
+    (tmp_path / "dagster.yaml").write_text(config_map("production", "dagster-instance")[
+        "dagster.yaml"])
+    reference = InstanceRef.from_dir(str(tmp_path))
+    storage = reference.storage_data
+    assert storage is not None
+    assert storage.class_name == "DagsterPostgresStorage"
+    # Dagster repeats all of it in the arguments of a run's Job.
+    assert "hidden" not in serialize_value(reference)
+    assert reference.settings["run_monitoring"]["enabled"] is True
