@@ -45,5 +45,5 @@ def mounts() -> list[dict[str, Any]]:
     return [
         {"name": "platform", "mountPath": HOME},
         {"name": "dagster", "mountPath": DAGSTER_HOME, "readOnly": True},
-        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  # nosec B108
+        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
     ]
