@@ -7,6 +7,7 @@ from typing import Any, Final
 NAMESPACE: Final = "mlops"
 HOME: Final = "/platform"
 DAGSTER_HOME: Final = "/opt/dagster"
+TEMPORARY: Final = "/tmp"  # noqa: S108  # nosec B108
 USER: Final = 10001
 # ConfigMaps and Secrets of which every key becomes a variable.
 CONFIG: Final = "platform"
@@ -45,5 +46,5 @@ def mounts() -> list[dict[str, Any]]:
     return [
         {"name": "platform", "mountPath": HOME},
         {"name": "dagster", "mountPath": DAGSTER_HOME, "readOnly": True},
-        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
+        {"name": "tmp", "mountPath": TEMPORARY},
     ]
