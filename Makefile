@@ -15,7 +15,7 @@ PACKAGES := mlops_assets resources sensors bentos deploy ui
 export PATH := $(CURDIR)/$(BIN):$(CURDIR)/$(VENV)/chromium:$(CURDIR)/$(VENV)/prometheus:$(PATH)
 
 .PHONY: help setup console screenshots demo story up down status data test lint type fmt bench bench-serve bench-train bench-data bench-orchestration \
-	bench-console bench-overload bench-receipts bench-profile bench-scoring bench-backends bench-gate bench-drift bench-scale soak drills lock images images-test manifests audit sbom dist chromium prometheus dashboards clean
+	bench-console bench-overload bench-receipts bench-profile bench-scoring bench-backends bench-gate bench-drift bench-scale soak drills lock images images-test manifests deploy-check audit sbom dist chromium prometheus dashboards clean
 
 help: ## List the tasks
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F ':.*## ' '{printf "  %-19s %s\n", $$1, $$2}'
@@ -161,7 +161,7 @@ images: $(STAMP) ## Build the images; ENGINE=, BASE= and FLAGS= go to docker, po
 images-test: $(DEV) ## Run each built image read-only and without capabilities, and ask it
 	$(BIN)/python -m tests.images $(TARGETS)
 
-manifests: $(DEV) ## Check the Dockerfile, compose's file, Kubernetes' manifests and the workflows
+deploy-check: $(DEV) ## Check the Dockerfile, compose's file, Kubernetes' manifests and the workflows
 	$(BIN)/python -m pytest tests/unit -k 'manifests or containers or workflows'
 
 AUDIT = $$($(BIN)/python -m deploy.tools audit)
@@ -190,6 +190,9 @@ prometheus: $(VENV)/bin/python ## Prometheus and Alertmanager, for the alarms an
 
 dashboards: $(STAMP) ## Grafana's dashboards as JSON, into dashboards/
 	$(BIN)/python -m deploy.monitoring.dashboards --out dashboards
+
+manifests: $(STAMP) ## The generated parts of the Kubernetes manifests, written anew
+	$(BIN)/python -m deploy.cluster.render
 
 clean: ## Stop the platform and remove what was made, except data and the platform's home
 	@test ! -x $(BIN)/mlops || $(BIN)/mlops down

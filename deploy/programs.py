@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import yaml
 
+from deploy.instance import common_instance
 from deploy.layout import Layout
 from deploy.monitoring.binaries import Binaries
 from deploy.monitoring.clock import Clock
@@ -31,7 +32,6 @@ DEFINITIONS: Final = "mlops_assets.definitions"
 SERVICE: Final = "service"
 CONSOLE: Final = "console"
 HOME_MARK: Final = "MLOPS_SUPERVISED_HOME"
-MAX_RUN_SECONDS: Final = 12 * 3600
 LOG_BYTES: Final = 10 << 20
 MAKE_VARIABLES: Final = ("MAKE", "MFLAGS")
 
@@ -248,35 +248,8 @@ def _storage(layout: Layout) -> dict[str, Any]:
 
 
 def render_dagster(layout: Layout) -> str:
-    """``dagster.yaml``: no telemetry, one run queue, one training at a time."""
-    threads = {"use_threads": True, "num_workers": 4}
-    config: dict[str, Any] = {
-        "telemetry": {"enabled": False},
-        "nux": {"enabled": False},
-        "freshness": {"enabled": True},
-        "storage": _storage(layout),
-        "run_coordinator": {
-            "module": "dagster.core.run_coordinator", "class": "QueuedRunCoordinator",
-            "config": {"dequeue_interval_seconds": 1},
-        },
-        # Training takes the pool `gpu`; two at a time would share memory and slow each other.
-        "concurrency": {
-            "runs": {"max_concurrent_runs": 4},
-            "pools": {"default_limit": 1, "granularity": "op"},
-        },
-        "run_monitoring": {
-            "enabled": True, "poll_interval_seconds": 30, "start_timeout_seconds": 300,
-            "max_runtime_seconds": MAX_RUN_SECONDS, "free_slots_after_run_end_seconds": 5,
-        },
-        "run_retries": {"enabled": True, "max_retries": 0, "retry_on_asset_or_op_failure": False},
-        "sensors": threads,
-        "schedules": threads,
-        "retention": {
-            "sensor": {"purge_after_days": {"skipped": 7, "failure": 30, "success": 90}},
-            "schedule": {"purge_after_days": {"skipped": 7, "failure": 30, "success": 90}},
-        },
-    }
-    return yaml.safe_dump(config, sort_keys=False)
+    """``dagster.yaml`` of one machine."""
+    return yaml.safe_dump({"storage": _storage(layout)} | common_instance(), sort_keys=False)
 
 
 def render_workspace(settings: Settings, ports: Ports) -> str:

@@ -207,10 +207,21 @@ class ScoringSettings(Section):
 
 
 class ComputeSettings(Section):
-    """Who validates, embeds and scores: this process, or an existing Ray cluster."""
+    """Who validates, embeds and scores, who executes steps, and what a training's pod is given."""
 
     engine: Literal["local", "ray"] = "local"
     address: str = Field("auto", min_length=1, description="of the Ray cluster, as for `ray.init`")
+    executor: Literal["in_process", "k8s_job"] = "in_process"
+    steps: int = Field(4, gt=0, description="pods of one run at a time")
+    training_image: str = Field("", description="empty: that of the other steps")
+    training_cpu: str = "4"
+    training_memory: str = "8Gi"
+    shared_memory: str = Field("2Gi", description="of the training's processes")
+    gpus: int = Field(0, ge=0, description="of the training")
+    gpu_resource: str = "nvidia.com/gpu"
+    tolerations: tuple[dict[str, Any], ...] = ()
+    node_labels: dict[str, tuple[str, ...]] = Field(
+        default_factory=dict, description="values that a label of the training's node may have")
 
 
 class ExportSettings(Section):

@@ -7,6 +7,7 @@ import dagster as dg
 from mlops_assets.config import PROJECT_ROOT, load_settings
 from mlops_assets.contracts.files import SERVING_FILE
 from mlops_assets.contracts.rollout import served_version
+from mlops_assets.executors import choose_executor
 from mlops_assets.features import assets as features
 from mlops_assets.models import assets as models
 from mlops_assets.monitoring import assets as monitoring
@@ -128,5 +129,5 @@ defs = dg.Definitions(
         "platform": Platform(profile=settings.profile, home=str(settings.home)),
         "pipes": dg.PipesSubprocessClient(),
     },
-    executor=dg.in_process_executor,
+    executor=choose_executor(settings.compute),
 )

@@ -1,0 +1,39 @@
+"""What ``dagster.yaml`` says wherever the platform runs: on one machine and on a cluster."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+MAX_RUN_SECONDS: Final = 12 * 3600
+START_SECONDS: Final = 300
+
+
+def common_instance() -> dict[str, Any]:
+    """No telemetry, one run queue, one training at a time, and nothing kept for ever.
+
+    Missing are the storage and, where runs are not processes of this machine, their launcher.
+    """
+    threads = {"use_threads": True, "num_workers": 4}
+    kept = {"purge_after_days": {"skipped": 7, "failure": 30, "success": 90}}
+    return {
+        "telemetry": {"enabled": False},
+        "nux": {"enabled": False},
+        "freshness": {"enabled": True},
+        "run_coordinator": {
+            "module": "dagster.core.run_coordinator", "class": "QueuedRunCoordinator",
+            "config": {"dequeue_interval_seconds": 1},
+        },
+        # Training takes the pool `gpu`; two at a time would share memory and slow each other.
+        "concurrency": {
+            "runs": {"max_concurrent_runs": 4},
+            "pools": {"default_limit": 1, "granularity": "op"},
+        },
+        "run_monitoring": {
+            "enabled": True, "poll_interval_seconds": 30, "start_timeout_seconds": START_SECONDS,
+            "max_runtime_seconds": MAX_RUN_SECONDS, "free_slots_after_run_end_seconds": 5,
+        },
+        "run_retries": {"enabled": True, "max_retries": 0, "retry_on_asset_or_op_failure": False},
+        "sensors": dict(threads),
+        "schedules": dict(threads),
+        "retention": {"sensor": {**kept}, "schedule": {**kept}},
+    }
