@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from deploy.tools import tool_folder
 from mlops_assets.config import PROJECT_ROOT
 
 K8S = PROJECT_ROOT / "deploy" / "k8s"
@@ -20,20 +21,10 @@ Manifest = dict[str, Any]
 
 
 @cache
-def checks() -> Path:
-    """Where the checkers' programs are."""
-    script, folder = PROJECT_ROOT / "deploy" / "checks.sh", PROJECT_ROOT / ".venv" / "checks"
-    done = subprocess.run(
-        [script, folder], capture_output=True, text=True, check=False, timeout=500)
-    assert done.returncode == 0, done.stderr
-    return folder / "bin"
-
-
-@cache
 def rendered(overlay: str) -> str:
     """What ``kubectl apply -k`` would send."""
     done = subprocess.run(
-        [checks() / "kubectl", "kustomize", K8S / "overlays" / overlay],
+        [tool_folder("manifests") / "kubectl", "kustomize", K8S / "overlays" / overlay],
         capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -55,7 +46,7 @@ def faults(documents: Iterable[Manifest], version: str, folder: Path) -> str:
     path = folder / f"documents-{version}.yaml"
     path.write_text(yaml.safe_dump_all(documents))
     done = subprocess.run(
-        [checks() / "kubernetes-validate", "--strict", "-k", version, path],
+        [tool_folder("manifests") / "kubernetes-validate", "--strict", "-k", version, path],
         capture_output=True, text=True, check=False, timeout=120)
     said = [line for line in (done.stdout + done.stderr).splitlines()
             if line.strip() and not line.startswith("INFO")]

@@ -20,6 +20,7 @@ REQUIREMENTS: Final = (
     "opentelemetry-exporter-otlp-proto-http",
     "orjson",
     "prometheus-client",
+    "psycopg2-binary",
     "pydantic",
     "pydantic-settings",
     "pyjwt",

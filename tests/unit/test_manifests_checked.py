@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 import yaml
 
+from deploy.tools import tool_folder
 from mlops_assets.config import PROJECT_ROOT
 from tests.manifests import (
     OVERLAYS,
     VERSIONS,
     Manifest,
-    checks,
     faults,
     is_custom,
     manifests,
@@ -32,7 +32,7 @@ EXCEPTIONS = CHECKS / "kubernetes.yaml"
 @cache
 def models() -> str:
     """The folder, below the project's, with the models of custom resources and what asks them."""
-    folder = checks().parent / "models"
+    folder = tool_folder("manifests").parent / "models"
     lock = (CHECKS / "package-lock.json").read_text()
     stamp = folder / ".installed"
     if not stamp.is_file() or stamp.read_text() != lock:
@@ -101,8 +101,8 @@ def test_checkov_finds_nothing_but_the_exceptions(tmp_path: Path) -> None:
         files[-1].write_text(rendered(overlay))
     options = [word for path in files for word in ("-f", str(path))]
     done = subprocess.run(
-        [checks() / "checkov", *options, "--framework", "kubernetes", "--skip-download",
-         "--quiet", "--compact", "-o", "json"],
+        [tool_folder("checkov") / "checkov", *options, "--framework", "kubernetes",
+         "--skip-download", "--quiet", "--compact", "-o", "json"],
         capture_output=True, text=True, check=False, timeout=400)
     report = json.loads(done.stdout)
     found = {each["check_id"] for each in report["results"]["failed_checks"]}
