@@ -38,8 +38,8 @@ ENTRIES = {
     "console": ("ui.server.__main__", "deploy.probe"),
     "service": ("bentos.service", "deploy.serve", "deploy.probe"),
 }
-# Imported inside a function that only a step of a run calls.
-STEPS_ALONE = {"console": {"dagster", "dagster_mlflow"}, "service": set[str]()}
+# Imported inside a function that only a step of a run calls, or a store that has a remote.
+STEPS_ALONE = {"console": {"dagster", "dagster_mlflow", "fsspec"}, "service": set[str]()}
 STAGES = read_stages()
 # Refuses every module of a package that the image lacks, then imports what it runs.
 BLOCKED = """

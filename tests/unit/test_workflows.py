@@ -107,7 +107,7 @@ def test_every_task_exists() -> None:
     makefile = (PROJECT_ROOT / "Makefile").read_text()
     known = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     used = tasks_of(commands())
-    assert used >= {"lint", "type", "test", "console", "audit", "manifests", "images",
+    assert used >= {"lint", "type", "test", "console", "audit", "deploy-check", "images",
                     "images-test", "dist"}
     assert used <= known
 
