@@ -22,6 +22,7 @@ GRACE: Final = timedelta(minutes=5)
 RUN_LABEL: Final = "dagster/run-id"
 COMPONENT_LABEL: Final = "app.kubernetes.io/component"
 RUN_WORKER: Final = "run_worker"
+NOT_FOUND: Final = 404
 State = Literal["active", "canceling", "ended"]
 
 
@@ -113,13 +114,11 @@ def reap(
     instance: DagsterInstance, client: DagsterKubernetesClient, namespace: str, now: datetime
 ) -> Plan:
     """Do what ``plan`` says; gives it back."""
+    from kubernetes.client.exceptions import ApiException
+
     jobs = list_jobs(client, namespace)
     runs = list_runs(instance, (job.run for job in jobs))
     todo = plan(jobs, runs, now)
-    for name in todo.delete:
-        # With its pods: else they would go on without the Job.
-        client.batch_api.delete_namespaced_job(
-            name, namespace, propagation_policy="Background")
     for name in todo.end:
         run = instance.get_run_by_id(name)
         if run is None or run.is_finished:
@@ -129,6 +128,15 @@ def reap(
         else:
             instance.report_run_failed(
                 run, "Its Kubernetes Job is gone: the node was lost, or somebody deleted it.")
+    for name in todo.delete:
+        try:
+            # With its pods: else they would go on without the Job.
+            client.batch_api.delete_namespaced_job(
+                name, namespace, propagation_policy="Background")
+        except ApiException as error:
+            # Its time to live was over first.
+            if error.status != NOT_FOUND:
+                raise
     return todo
 
 
