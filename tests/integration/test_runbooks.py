@@ -113,6 +113,9 @@ class Drill:
         # Nothing of the kind in the kernel's log, or no log to read, is good news.
         if line.startswith(("dmesg", "nvidia-smi")):
             allowed = {0, 1} if shutil.which(line.split(maxsplit=1)[0]) else {0, 1, 127}
+        if line == "dg launch --assets '*'" and "model_evaluation: gate" in shell.stderr:
+            # The new model is no better: the page says so, and the old one stays.
+            allowed = {1}
         assert shell.returncode in allowed, f"{page}: {command}\n{shell.stdout}\n{shell.stderr}"
         if line.endswith(("mlops up", "mlops down")):
             return
