@@ -17,7 +17,7 @@ def images_of(found: list[Manifest]) -> set[str]:
     """Of every pod, of runs, and of the training."""
     images = set()
     for each in found:
-        pod = each["template"] if each["kind"] == "PodTemplate" else pod_of(each)
+        pod = pod_of(each)
         for container in pod["spec"]["containers"] if pod else ():
             images.add(container["image"])
             images |= {variable["value"] for variable in container.get("env", ())
