@@ -245,6 +245,17 @@ def test_runs_console_and_operator_shift_the_traffic_and_nobody_else(
 
 
 @every_overlay
+def test_traffic_is_divided_by_the_edge_or_else_by_the_service(overlay: str) -> None:
+    slots = {name: container["command"][-2:] for name, pod in ours(overlay)
+             for container in containers(pod) if "deploy.serve" in container["command"]}
+    edge = config_map(overlay, "platform")["MLOPS_EDGE_ROUTE"]
+    assert bool(edge) == (overlay != "dev")
+    assert slots == ({f"Deployment/service-{slot}": ["--slot", slot]
+                      for slot in ("champion", "challenger")} if edge else
+                     {"Deployment/service-champion": ["--slot", "any"]})
+
+
+@every_overlay
 def test_people_and_sensors_have_the_stores_that_runs_have(overlay: str) -> None:
     for name in ("operator", "dagster-code"):
         pod = dict(pods(overlay))[f"Deployment/{name}"]
