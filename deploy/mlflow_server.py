@@ -11,21 +11,34 @@ import os
 import sys
 from pathlib import Path
 
-from resources.data_services import ARTIFACTS, MLFLOW_DATABASE, artifacts_url, database_url
+from resources.data_services import (
+    ARTIFACTS,
+    MLFLOW_DATABASE,
+    artifacts_url,
+    database_url,
+    migrating,
+)
 
 
 def upgrade(uri: str) -> None:
-    """Bring the schema of an older database up to date; a fresh one is made by the server."""
+    """Bring the schema of a database up to date, one process at a time.
+
+    A fresh SQLite database is made by the server itself, in less time.
+    """
     import sqlalchemy
     from mlflow.store.db import utils
 
     url = sqlalchemy.make_url(uri)
-    if url.get_backend_name() == "sqlite" and not (url.database and Path(url.database).is_file()):
+    embedded = url.get_backend_name() == "sqlite"
+    if embedded and not (url.database and Path(url.database).is_file()):
         return
     engine = sqlalchemy.create_engine(uri)
     try:
-        if sqlalchemy.inspect(engine).has_table("alembic_version"):
-            utils._upgrade_db(engine)  # type: ignore[no-untyped-call]
+        with migrating(uri):
+            if sqlalchemy.inspect(engine).has_table("alembic_version"):
+                utils._upgrade_db(engine)  # type: ignore[no-untyped-call]
+            elif not embedded:
+                utils._initialize_tables(engine)  # type: ignore[no-untyped-call]
     finally:
         engine.dispose()
 

@@ -9,11 +9,12 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+from deploy.mlflow_server import upgrade
 from mlops_assets.contracts.errors import PlatformError
 from resources.data_services import (
     ARTIFACTS,
@@ -21,6 +22,7 @@ from resources.data_services import (
     MLFLOW_DATABASE,
     PLATFORM_DATABASE,
     database_url,
+    migrating,
 )
 from resources.remote_store import open_remote
 
@@ -61,29 +63,11 @@ def wait_for_database(variable: str, seconds: float) -> str:
         engine.dispose()
 
 
-def prepare_mlflow(url: str) -> None:
-    """Make or migrate MLflow's tables, one process at a time."""
-    import sqlalchemy
-    from mlflow.store.db import utils
-
-    engine = sqlalchemy.create_engine(url)
-    try:
-        with engine.connect() as connection, connection.begin():
-            # Held by this connection while the other makes the tables.
-            connection.execute(sqlalchemy.text("select pg_advisory_xact_lock(20250623)"))
-            if sqlalchemy.inspect(engine).has_table("alembic_version"):
-                utils._upgrade_db(engine)  # type: ignore[no-untyped-call]
-            else:
-                utils._initialize_tables(engine)  # type: ignore[no-untyped-call]
-    finally:
-        engine.dispose()
-
-
-def prepare_dagster() -> None:
+def prepare_dagster(url: str) -> None:
     """Make or migrate the tables of the instance in ``DAGSTER_HOME``."""
     import dagster as dg
 
-    with dg.DagsterInstance.get() as instance:
+    with migrating(url), dg.DagsterInstance.get() as instance:
         instance.upgrade()
 
 
@@ -110,14 +94,13 @@ def main() -> None:
     options = parser.parse_args()
     home = Path(os.environ.get("PLATFORM_HOME", "/platform"))
     try:
-        for variable in (DAGSTER_DATABASE, MLFLOW_DATABASE, PLATFORM_DATABASE):
+        dagster, mlflow, _ = (
             wait_for_database(variable, options.wait)
-        steps: list[tuple[str, Callable[[], None]]] = [
-            ("Dagster", prepare_dagster),
-            ("MLflow", lambda: prepare_mlflow(wait_for_database(MLFLOW_DATABASE, 0))),
-            ("platform", lambda: prepare_platform(home)),
-        ]
-        for name, prepare in steps:
+            for variable in (DAGSTER_DATABASE, MLFLOW_DATABASE, PLATFORM_DATABASE))
+        for name, prepare in {
+            "Dagster": partial(prepare_dagster, dagster), "MLflow": partial(upgrade, mlflow),
+            "platform": partial(prepare_platform, home),
+        }.items():
             prepare()
             _tell(f"{name}: ready")
         remote = open_remote()

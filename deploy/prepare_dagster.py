@@ -11,13 +11,16 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from importlib.metadata import version
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from deploy.layout import Layout
 from mlops_assets.config import PROJECT_ROOT
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.provenance.hashing import sha256_json
 from resources.data_services import DAGSTER_DATABASE, database_url
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
 
 LOST: Final = ("STARTING", "STARTED", "CANCELING")
 
@@ -102,15 +105,24 @@ def prepare_dagster(
     stamp.touch()
 
 
+def cancel_lost_runs(instance: DagsterInstance) -> int:
+    """End the runs that Dagster takes for running, when no process can be running them."""
+    import dagster as dg
+
+    statuses = [dg.DagsterRunStatus(status) for status in LOST]
+    lost = instance.get_runs(dg.RunsFilter(statuses=statuses))
+    for run in lost:
+        instance.report_run_canceled(run, "The platform was stopped while this run was active.")
+    return len(lost)
+
+
 def main() -> None:
     """Prepare the databases of ``DAGSTER_HOME``."""
     import dagster as dg
 
     with dg.DagsterInstance.get() as instance:
         instance.upgrade()
-        statuses = [dg.DagsterRunStatus(status) for status in LOST]
-        for run in instance.get_runs(dg.RunsFilter(statuses=statuses)):
-            instance.report_run_canceled(run, "The platform was stopped while this run was active.")
+        cancel_lost_runs(instance)
 
 
 if __name__ == "__main__":

@@ -56,8 +56,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--slot", choices=("champion", "challenger"), help=(
-        "answer as this slot alone, where the edge of a cluster routes; waits for a first model"))
+    parser.add_argument("--slot", choices=("champion", "challenger", "any"), help=(
+        "wait for a first model, then answer as this slot alone, where the edge of a cluster "
+        "routes; `any` divides the traffic here, by the state's weights"))
     options = parser.parse_args()
     layout = Layout(Path(os.environ["PLATFORM_HOME"]))
     try:
@@ -67,7 +68,8 @@ def main() -> None:
         else:
             # The challenger is loaded beside the champion, by following the state.
             tag = wait_for_champion(layout.serving).bento_tag
-            os.environ["MLOPS_SERVICE_SLOT"] = options.slot
+            if options.slot != "any":
+                os.environ["MLOPS_SERVICE_SLOT"] = options.slot
     except PlatformError as error:
         sys.exit(f"mlops: {error}")
     os.environ["MLOPS_SERVICE_FOLLOW"] = str(layout.serving)

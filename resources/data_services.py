@@ -6,6 +6,8 @@ Addresses hold passwords, so they come from variables alone, never from a file o
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from mlops_assets.contracts.errors import PlatformError
@@ -15,6 +17,7 @@ MLFLOW_DATABASE: Final = "MLOPS_MLFLOW_DATABASE_URL"
 PLATFORM_DATABASE: Final = "MLOPS_DATABASE_URL"
 ARTIFACTS: Final = "MLOPS_ARTIFACTS_URL"
 REDIS: Final = "MLOPS_SERVICE_REDIS_URL"
+MIGRATION_LOCK: Final = 0x6D6C6F7073  # "mlops"
 DRIVER: Final = "postgresql+psycopg2://"
 # A bare scheme names whatever driver a release of SQLAlchemy prefers; this one is installed.
 BARE: Final = ("postgresql://", "postgres://")
@@ -47,6 +50,25 @@ def database_url(variable: str) -> str | None:
             f"{variable} names no database; write it as "
             "postgresql://user:password@host:5432/name") from None
     return given
+
+
+@contextmanager
+def migrating(url: str) -> Iterator[None]:
+    """Within, no other process makes or migrates tables of the same PostgreSQL database."""
+    from sqlalchemy import create_engine, func, select
+    from sqlalchemy.engine import make_url
+
+    if make_url(url).get_backend_name() != "postgresql":
+        yield
+        return
+    engine = create_engine(url)
+    try:
+        # Held by this connection; the tables are made by others.
+        with engine.connect() as connection, connection.begin():
+            connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+            yield
+    finally:
+        engine.dispose()
 
 
 def artifacts_url(part: str = "") -> str | None:

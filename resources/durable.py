@@ -14,6 +14,7 @@ from typing import Final
 
 # Far longer than any small file takes; a younger half may still be somebody's.
 LEFTOVER_SECONDS: Final = 3600
+LOCK_FILE: Final = ".lock"
 
 
 def sync_folder(folder: Path) -> None:
@@ -78,10 +79,11 @@ def remove_leftovers(folder: Path) -> None:
 def lock_folder(folder: Path, *, wait: bool) -> int | None:
     """Lock a folder until the returned handle is closed or the process ends, however it ends.
 
-    None without ``wait`` when somebody else holds the lock, and when the folder is gone.
+    None without ``wait`` when somebody else holds the lock, and when the folder is gone. A file in
+    it is locked, opened for writing: of a folder, NFS would tell other machines nothing.
     """
     try:
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        handle = os.open(folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o660)
     except FileNotFoundError:
         return None
     try:
@@ -95,10 +97,11 @@ def lock_folder(folder: Path, *, wait: bool) -> int | None:
 def sweep_folders(stale: Iterable[Path]) -> None:
     """Remove those folders that nobody holds locked: a kill frees its lock."""
     for folder in stale:
-        handle = lock_folder(folder, wait=False)
+        handle = lock_folder(folder, wait=False) if folder.is_dir() else None
         if handle is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            # Closed first: NFS keeps a file that is open, and its folder with it.
             os.close(handle)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Final
 import yaml
 
 from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.provenance.hashing import RECORD_FILE
 from resources.data_services import artifacts_url
 from resources.durable import locked, write_bytes
 
@@ -21,6 +23,7 @@ CONFIG: Final = """\
     check_update = false
     autostage = false
 """
+SITE_CACHE: Final = ".dvc-site"
 REMOTE: Final = """\
     remote = artifacts
 ['remote "artifacts"']
@@ -30,6 +33,15 @@ REMOTE: Final = """\
 
 class DvcError(PlatformError):
     """A DVC command failed; the message is DVC's own."""
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a version is there, and DVC is not, or was not when it was killed, writing it."""
+    return (folder / RECORD_FILE).is_file() and not _mark_of(folder).exists()
+
+
+def _mark_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".pulling")
 
 
 def pointer_of(folder: Path) -> Path:
@@ -49,9 +61,12 @@ class DvcRepository:
         Raises:
             DvcError: it exits with another code than 0.
         """
+        # Elsewhere than in /var/tmp, which a container may not write; nor has its user a name.
+        environment = {"LOGNAME": "mlops", **os.environ,
+                       "DVC_SITE_CACHE_DIR": str(self.root / SITE_CACHE)}
         done = subprocess.run(
             [sys.executable, "-m", "dvc", *arguments], cwd=self.root, capture_output=True,
-            text=True, check=False,
+            text=True, check=False, env=environment,
         )
         if done.returncode:
             said = " ".join((done.stderr or done.stdout).split())
@@ -97,6 +112,21 @@ class DvcRepository:
         with locked(self.root):
             self._ensure()
             self.run("pull", "--quiet", pointer)
+
+    def bring_back(self, folder: Path) -> None:
+        """Pull what the ``.dvc`` file beside a folder names, unless somebody just did.
+
+        Raises:
+            DvcError: neither the cache nor a remote has it.
+        """
+        mark = _mark_of(folder)
+        with locked(self.root):
+            if is_whole(folder):
+                return
+            mark.touch()
+            self._ensure()
+            self.run("pull", "--quiet", "--force", str(pointer_of(folder).relative_to(self.root)))
+            mark.unlink()
 
     def hash_of(self, folder: Path) -> str:
         """The hash in the ``.dvc`` file beside a tracked folder.

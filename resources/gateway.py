@@ -42,7 +42,8 @@ class EdgeRoute:
         """Give each version the share that the state says; repeatable.
 
         Raises:
-            EdgeError: the cluster does not answer or refuses, or the route has no such backends.
+            EdgeError: the cluster does not answer or refuses, there is none, or the route has no
+                such backends.
         """
         share = challenger_share(state)
         group, version, plural = KINDS[self.kind]
@@ -119,5 +120,10 @@ def _custom_objects() -> Any:
     try:
         config.load_incluster_config()
     except config.ConfigException:
-        config.load_kube_config()
+        try:
+            config.load_kube_config()
+        except config.ConfigException as error:
+            raise EdgeError(
+                f"{VARIABLE} is set, but this is no pod with a service account, and there is no "
+                "kubeconfig: run it where there is one, or unset the variable") from error
     return client.CustomObjectsApi()

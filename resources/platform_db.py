@@ -18,7 +18,6 @@ from sqlalchemy import (
     Integer,
     String,
     create_engine,
-    func,
     insert,
     select,
     update,
@@ -29,10 +28,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.rollout import RolloutState
 from mlops_assets.provenance.hashing import sha256_json
-from resources.data_services import PLATFORM_DATABASE, database_url
+from resources.data_services import PLATFORM_DATABASE, database_url, migrating
 
 GENESIS: Final = "0" * 64
-MIGRATION_LOCK: Final = 0x6D6C6F7073  # "mlops"
 MIGRATIONS: Final = Path(__file__).resolve().parent / "migrations"
 
 
@@ -180,10 +178,8 @@ class PlatformDatabase:
         config = Config()
         config.set_main_option("script_location", str(MIGRATIONS))
         config.set_main_option("path_separator", "os")
-        with self.engine.begin() as connection:
-            if self.engine.dialect.name == "postgresql":
-                # Processes that start together would all make the same tables.
-                connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+        # Processes that start together would all make the same tables.
+        with migrating(self.url), self.engine.begin() as connection:
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
 

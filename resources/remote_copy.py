@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Final
 
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.provenance.hashing import RECORD_FILE
@@ -13,6 +14,8 @@ from resources.dvc import DvcRepository, pointer_of
 from resources.remote_store import RemoteStore, is_index
 from resources.store import ArtifactStore
 
+# There while a home is being filled: what was killed goes on.
+BEGUN: Final = ".pulling"
 Track = Callable[[list[Path]], Iterable[Path]]
 
 
@@ -35,7 +38,9 @@ def push_all(root: Path, remote: RemoteStore, track: Track = list) -> dict[str, 
     small = [path for pattern in ("[!.]*/records/*.json", ".steps/*.json", "[!.]*/refs/*.json")
              for path in sorted(root.glob(pattern))]
     for path in small:
-        remote.put(path.relative_to(root).as_posix(), path.read_bytes())
+        # Whoever sets a reference meanwhile waits, or is waited for; see `set_current`.
+        with locked(path.parent):
+            remote.put(path.relative_to(root).as_posix(), path.read_bytes())
     return {"versions": len(folders), "files": len(small)}
 
 
@@ -49,13 +54,15 @@ def pull_all(root: Path, remote: RemoteStore, *, content: bool) -> dict[str, int
         RemoteStoreError, DvcError, DamagedArtifact: call it again when the cause is gone.
     """
     root.mkdir(parents=True, exist_ok=True)
+    begun = root / BEGUN
     with locked(root):
-        if any(root.glob("[!.]*/refs/*.json")):
+        if any(root.glob("[!.]*/refs/*.json")) and not begun.is_file():
             raise HomeInUse(f"{root} has artifacts already; set PLATFORM_HOME to an empty folder")
         names = remote.names()
         index = [name for name in names if is_index(name)]
         if not index:
             raise HomeInUse(f"{remote.url} holds no copy of a store; see `mlops store push`")
+        begun.touch()
         references = [name for name in index if "/refs/" in name]
         remote.get_many([name for name in index if name not in set(references)], root)
     versions = 0
@@ -69,4 +76,5 @@ def pull_all(root: Path, remote: RemoteStore, *, content: bool) -> dict[str, int
             store.verify(ref)
             versions += 1
     remote.get_many(references, root)
+    begun.unlink()
     return {"versions": versions, "files": len(index)}

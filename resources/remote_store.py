@@ -17,13 +17,15 @@ from typing import Any, Final
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.provenance.hashing import RECORD_FILE
 from resources.data_services import ARTIFACTS, artifacts_url
-from resources.durable import write_bytes
+from resources.durable import locked, write_bytes
 from resources.dvc import pointer_of
 from resources.folders import is_of_a_client, one_line
 
 OWNER_FILE: Final = ".home"
 # Small files that say what is current and what was made of what.
 INDEX: Final = ("refs", "records")
+# Remotes that this process has found to be of a store, which they stay.
+_CLAIMED: Final[set[tuple[str, Path]]] = set()
 
 
 class RemoteStoreError(PlatformError):
@@ -73,17 +75,24 @@ class RemoteStore:
             system.pipe_file(f"{root}/{name}", content)
 
     def claim(self, store: Path) -> None:
-        """Make sure that the copy is of this store, or of none yet."""
+        """Make sure that the copy is of this store, or of none yet; asked once a process."""
+        if (self.url, store) in _CLAIMED:
+            return
+        store.mkdir(parents=True, exist_ok=True)
+        with locked(store):
+            self._claim(store)
+        _CLAIMED.add((self.url, store))
+
+    def _claim(self, store: Path) -> None:
         mark = store / OWNER_FILE
         if mark.is_file():
             mine = mark.read_bytes()
         else:
             mine = secrets.token_hex(16).encode()
             write_bytes(mark, mine)
-        there = self.get(OWNER_FILE)
-        if there is None:
+        if self.get(OWNER_FILE) is None:
             self.put(OWNER_FILE, mine)
-        elif there != mine:
+        if self.get(OWNER_FILE) != mine:
             raise RemoteStoreError(
                 f"{self.url} holds the artifacts of another home than {store.parent}; choose "
                 f"another {ARTIFACTS}, or run `mlops store pull` in an empty home")
@@ -98,7 +107,7 @@ class RemoteStore:
             folder / RECORD_FILE]
         names = [path.relative_to(store).as_posix() for path in files]
         with self._system() as (system, root):
-            if system.exists(f"{root}/{names[-1]}"):
+            if self._has(system, root, store, names):
                 return
             for parent in sorted({str(PurePosixPath(name).parent) for name in names}):
                 system.makedirs(f"{root}/{parent}", exist_ok=True)
@@ -106,6 +115,19 @@ class RemoteStore:
                 system.put([str(path) for path in files[:-1]],
                            [f"{root}/{name}" for name in names[:-1]])
             system.put_file(str(files[-1]), f"{root}/{names[-1]}")
+
+    def _has(self, system: Any, root: str, store: Path, names: list[str]) -> bool:
+        """Whether all are there, the last by its name, as records of one version may differ."""
+        parent = PurePosixPath(names[-1]).parent
+        try:
+            found = system.find(f"{root}/{parent}", detail=True) if names[:-1] else {
+                names[-1]: system.info(f"{root}/{names[-1]}")}
+        except FileNotFoundError:
+            return False
+        sizes = {each[len(root) + 1:] if names[:-1] else each: about["size"]
+                 for each, about in found.items()}
+        return names[-1] in sizes and all(
+            sizes.get(name) == (store / name).stat().st_size for name in names[:-1])
 
     def fetch(self, name: str, into: Path) -> bool:
         """Download the version ``<asset>/<version>`` into an empty folder; False: it has none."""

@@ -21,7 +21,14 @@ from typing import Any, Final
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.provenance.hashing import canonical_json, sha256_file
 from resources.data_services import PLATFORM_DATABASE
-from resources.durable import lock_folder, sweep_folders, sync_folder, sync_tree, write_bytes
+from resources.durable import (
+    LOCK_FILE,
+    lock_folder,
+    sweep_folders,
+    sync_folder,
+    sync_tree,
+    write_bytes,
+)
 
 MANIFEST: Final = "snapshot.json"
 FORMAT: Final = 1
@@ -130,13 +137,14 @@ def staged(target: Path) -> Iterator[Path]:
     held = lock_folder(folder, wait=True)
     try:
         yield folder
+        (folder / LOCK_FILE).unlink()
         sync_tree(folder)
         folder.rename(target)
         sync_folder(target.parent)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
         if held is not None:
             os.close(held)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _refuse_server() -> None:

@@ -33,7 +33,7 @@ from resources.durable import (
     sync_tree,
     write_bytes,
 )
-from resources.dvc import DvcRepository, pointer_of
+from resources.dvc import DvcRepository, is_whole, pointer_of
 from resources.remote_store import RemoteStore, open_remote
 
 UNPARTITIONED: Final = "_"
@@ -70,17 +70,20 @@ class ArtifactStore:
             DamagedArtifact: what the remote has is not what its hash names.
             RemoteStoreError, DvcError: it can not be asked.
         """
-        folder = self.root / ref.asset / ref.version
-        if self.remote is not None and not folder.is_dir():
+        folder = self._place(ref)
+        if self.remote is not None and not is_whole(folder):
             self._bring_back(self.remote, folder)
         return folder
+
+    def _place(self, ref: InputRef) -> Path:
+        return self.root / ref.asset / ref.version
 
     def _bring_back(self, remote: RemoteStore, folder: Path) -> None:
         name = folder.relative_to(self.root).as_posix()
         pointer = pointer_of(folder)
         remote.get_many([pointer.relative_to(self.root).as_posix()], self.root)
         if pointer.is_file():
-            DvcRepository(self.root).pull(pointer.relative_to(self.root).as_posix())
+            DvcRepository(self.root).bring_back(folder)
             return
         with self.scratch() as scratch:
             # Its record is checked against the names of its folders too.
@@ -138,12 +141,18 @@ class ArtifactStore:
         Raises:
             MissingArtifact: the store does not hold that version.
         """
-        if not self.path(ref).is_dir():
+        if not self._place(ref).is_dir():
             raise MissingArtifact(f"`{ref.asset}` has no version {ref.version} in {self.root}")
-        if self.remote is not None:
-            self.remote.publish(self.root, self.path(ref))
-        self._write(f"{ref.asset}/refs/{_reference_name(ref.partition)}.json",
-                    canonical_json({"version": ref.version}))
+        name = f"{ref.asset}/refs/{_reference_name(ref.partition)}.json"
+        content = canonical_json({"version": ref.version})
+        if self.remote is None:
+            write_bytes(self.root / name, content)
+            return
+        self.remote.publish(self.root, self._place(ref))
+        # Two that set the same reference give the remote and this store the same last one.
+        (self.root / ref.asset / "refs").mkdir(exist_ok=True)
+        with locked(self.root / ref.asset / "refs"):
+            self._write(name, content)
 
     def _write(self, name: str, content: bytes) -> None:
         """A small file, first where it must not be lost, then here, where it takes effect."""
@@ -188,9 +197,9 @@ class ArtifactStore:
         try:
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
             if held is not None:
                 os.close(held)
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _sweep(self, base: Path) -> None:
         """Remove what killed processes left: scratch folders, and halves of small files."""
@@ -208,7 +217,7 @@ class ArtifactStore:
         asset = self.root / record.asset
         asset.mkdir(parents=True, exist_ok=True)
         ref = InputRef(asset=record.asset, partition=record.partition, version=record.version)
-        target = self.path(ref)
+        target = self._place(ref)
         (folder / SUMMARY_FILE).write_bytes(canonical_json(summary.model_dump(mode="json")))
         (folder / RECORD_FILE).write_bytes(record.to_bytes())
         sync_tree(folder)

@@ -8,6 +8,7 @@ runs, in the order of the graph. Everything else is passed on as it is.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -21,6 +22,27 @@ def _argument(arguments: Sequence[str], name: str) -> str | None:
         if argument.startswith(f"{name}="):
             return argument.partition("=")[2]
     return None
+
+
+def join_platform() -> None:
+    """Where this home's platform runs: its Dagster keeps the runs, its MLflow the trainings.
+
+    Variables that are set already stay, such as another ``DAGSTER_HOME``.
+    """
+    from deploy.layout import Layout
+    from deploy.ports import recorded_ports
+    from deploy.programs import make_environment
+    from deploy.supervisor import Supervisor
+    from mlops_assets.config import load_settings
+
+    settings = load_settings()
+    layout = Layout(settings.home)
+    ports = recorded_ports(layout.ports)
+    if ports is None or not Supervisor(layout).is_running():
+        return
+    running = make_environment(settings, layout, ports)
+    for name in ("DAGSTER_HOME", "MLFLOW_TRACKING_URI"):
+        os.environ.setdefault(name, running[name])
 
 
 def main() -> None:
@@ -38,6 +60,7 @@ def main() -> None:
         from mlops_assets.cli.launch import launch_selection
 
         try:
+            join_platform()
             sys.exit(0 if launch_selection(assets, partition) else 1)
         except PlatformError as error:
             sys.exit(f"dg launch: {error}")

@@ -41,6 +41,7 @@ SOURCES: Final = (
     "resources/__init__.py",
     "resources/api_keys.py",
     "resources/chain.py",
+    "resources/data_services.py",
     "resources/durable.py",
     "resources/journal.py",
     "resources/memberships.py",

@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from mlops_assets.contracts.files import SERVING_FILE
 from mlops_assets.contracts.prediction import Slot
 from mlops_assets.contracts.rollout import RolloutState
 from mlops_assets.serving.states import publish_state
+from resources.durable import locked
 from resources.gateway import open_route
 from resources.mlflow import CHALLENGER, CHAMPION, Tracking
 from resources.platform_db import PlatformDatabase
@@ -27,26 +29,55 @@ def change(
 
     Raises:
         ImpossibleChange, ConflictingChange: nothing has changed.
+        EdgeError: it has changed; see ``put_into_effect``.
     """
     with closing(PlatformDatabase(home)) as database:
         present = database.read_state()
         state = how(present, datetime.now(UTC))
         if state != present:
             database.change_state(state, actor=actor, action=action, details=details)
-    put_into_effect(home, tracking, name, state)
+    put_into_effect(home, tracking, name)
     return state
 
 
-def put_into_effect(home: Path, tracking: Tracking, name: str, state: RolloutState) -> None:
-    """Make services, the edge and the registry's aliases do what the state says; repeatable.
+def put_into_effect(home: Path, tracking: Tracking, name: str) -> None:
+    """Make services, the registry's aliases and the edge do what the state says; repeatable.
+
+    One process at a time, with the state as it is then: of two changes that follow each other the
+    first can not take effect last.
 
     Raises:
-        EdgeError: the cluster's route could not be changed; services follow the state already.
+        EdgeError: the cluster's route could not be changed; services follow the state already, and
+            the edge is brought in line by whoever calls ``reconcile_edge`` next.
     """
-    publish_state(home, state)
+    (home / SERVING_FILE).parent.mkdir(parents=True, exist_ok=True)
+    with locked((home / SERVING_FILE).parent):
+        with closing(PlatformDatabase(home)) as database:
+            state = database.read_state()
+        publish_state(home, state)
+        _point_aliases(tracking, name, state)
+        _move_edge(state)
+
+
+def reconcile_edge(home: Path) -> None:
+    """Give the versions the shares of the state, as after an apply of manifests or an outage.
+
+    Raises:
+        EdgeError: the cluster's route could not be changed.
+    """
+    if open_route() is None:
+        return
+    with locked((home / SERVING_FILE).parent), closing(PlatformDatabase(home)) as database:
+        _move_edge(database.read_state())
+
+
+def _move_edge(state: RolloutState) -> None:
     route = open_route()
     if route is not None:
         route.follow(state)
+
+
+def _point_aliases(tracking: Tracking, name: str, state: RolloutState) -> None:
     aliases: tuple[tuple[Slot, str], ...] = (("champion", CHAMPION), ("challenger", CHALLENGER))
     for slot, alias in aliases:
         assignment = state.slots.get(slot)

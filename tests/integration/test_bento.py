@@ -6,6 +6,7 @@ import re
 import shutil
 from pathlib import Path
 
+import grimp
 import pytest
 
 from mlops_assets.contracts.backends import Pick
@@ -74,6 +75,20 @@ def test_a_bento_holds_the_service_and_the_model_and_no_training_code(
     assert not names & {"torch", "dagster", "mlflow", "timm", "dvc", "polars"}
     assert not re.findall(r"^[a-z0-9-]+$", text, re.M)
     assert f"model-version: {card.version}" in (bento.path / "bento.yaml").read_text()
+
+
+def test_a_bento_carries_every_module_that_its_service_imports(bento: BuiltBento) -> None:
+    # Beside a checkout a missing one would be found there.
+    graph = grimp.build_graph("bentos", "resources", "mlops_assets")
+    waiting, needed = ["bentos.service"], set[str]()
+    while waiting:
+        module = waiting.pop()
+        if module not in needed:
+            needed.add(module)
+            waiting += graph.find_modules_directly_imported_by(module)
+    carried = {name.removeprefix("src/").removesuffix(".py").removesuffix("/__init__")
+               for name in bento.files if name.endswith(".py")}
+    assert {module.replace(".", "/") for module in needed} <= carried
 
 
 def test_the_container_file_runs_as_a_user_and_carries_no_secret(bento: BuiltBento) -> None:

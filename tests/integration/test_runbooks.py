@@ -15,7 +15,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
@@ -65,7 +65,7 @@ class Drill:
         for old, new in {
             "classifier/2": "classifier/1", "3c24b6a55c8d": self.answer, "3f0c9a6b12de": self.key,
             "photo.png": str(self.folder / "digits" / "digit-0" / "0000.png"),
-            "2026-11-23T10:00Z": (now + timedelta(minutes=1)).strftime("%Y-%m-%dT%H:%MZ"),
+            "2026-11-23T10:00Z": now.strftime("%Y-%m-%dT%H:%MZ"),
             "2026-11-23-10:00": self.hour, "/backups": str(self.folder / "backups"),
             "/srv": str(self.folder / "srv"), "/tmp/drill": str(self.folder / "drill"),
             ":8000/": f":{ports.service}/", ":8080/": f":{ports.console}/",
@@ -113,6 +113,9 @@ class Drill:
         # Nothing of the kind in the kernel's log, or no log to read, is good news.
         if line.startswith(("dmesg", "nvidia-smi")):
             allowed = {0, 1} if shutil.which(line.split(maxsplit=1)[0]) else {0, 1, 127}
+        if line == "dg launch --assets '*'" and "model_evaluation: gate" in shell.stderr:
+            # The new model is no better: the page says so, and the old one stays.
+            allowed = {1}
         assert shell.returncode in allowed, f"{page}: {command}\n{shell.stdout}\n{shell.stderr}"
         if line.endswith(("mlops up", "mlops down")):
             return

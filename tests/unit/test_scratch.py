@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from resources.durable import LEFTOVER_SECONDS, lock_folder, remove_leftovers, write_bytes
+from resources.durable import (
+    LEFTOVER_SECONDS,
+    LOCK_FILE,
+    lock_folder,
+    remove_leftovers,
+    write_bytes,
+)
 from tests.small_store import Home
 
 
@@ -24,7 +30,7 @@ def test_scratch_is_gone_afterwards_also_after_an_error(small_home: Home) -> Non
     with pytest.raises(KeyError), small_home.store.scratch() as folder:
         (folder / "half").write_bytes(b"half")
         raise KeyError
-    assert list((small_home.store.root / ".tmp").iterdir()) == []
+    assert [path.name for path in (small_home.store.root / ".tmp").iterdir()] == [LOCK_FILE]
 
 
 def test_scratch_of_a_killed_process_is_swept_and_a_living_one_s_is_left(small_home: Home) -> None:
