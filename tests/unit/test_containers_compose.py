@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -167,7 +168,11 @@ def test_images_to_train_and_score_are_on_the_volume(services: dict[str, dict[st
 def test_the_one_service_divides_the_traffic_itself(services: dict[str, dict[str, Any]]) -> None:
     serving = [name for name, each in services.items() if "deploy.serve" in (each["command"] or ())]
     assert serving == ["service"]
-    assert services["service"]["command"][-2:] == ["--slot", "any"]
+    command = services["service"]["command"]
+    assert command[-2:] == ["--slot", "any"]
+    asked = subprocess.run([sys.executable, *command[1:3], "--help"], capture_output=True,
+                           text=True, check=True, cwd=PROJECT_ROOT)
+    assert "--slot {champion,challenger,any}" in asked.stdout
     assert "MLOPS_EDGE_ROUTE" not in services["service"]["environment"]
     assert services["console"]["environment"]["MLOPS_CONSOLE_SERVICE_URL"] == "http://service:8000"
 

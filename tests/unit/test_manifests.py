@@ -230,7 +230,7 @@ def test_only_who_needs_it_has_a_token() -> None:
 
 @pytest.mark.parametrize(("overlay", "kind"), [
     ("production", "httproutes"), ("nginx", "ingresses")])
-def test_runs_console_and_operator_shift_the_traffic_and_nobody_else(
+def test_only_they_may_shift_the_traffic(
     overlay: str, kind: str
 ) -> None:
     found = manifests(overlay)
@@ -241,7 +241,7 @@ def test_runs_console_and_operator_shift_the_traffic_and_nobody_else(
     assert (namespace, rule["resourceNames"]) == (NAMESPACE, [name])
     bound = {subject["name"] for each in found if each["kind"] == "RoleBinding"
              and each["roleRef"]["name"] == "shift-traffic" for subject in each["subjects"]}
-    assert bound == {"dagster-run", "console", "operator"}
+    assert bound == {"dagster-run", "console", "operator", "reaper"}
 
 
 @every_overlay
@@ -253,6 +253,15 @@ def test_traffic_is_divided_by_the_edge_or_else_by_the_service(overlay: str) -> 
     assert slots == ({f"Deployment/service-{slot}": ["--slot", slot]
                       for slot in ("champion", "challenger")} if edge else
                      {"Deployment/service-champion": ["--slot", "any"]})
+
+
+@every_overlay
+def test_who_shifts_the_traffic_reads_the_state_from_its_database(overlay: str) -> None:
+    for name, pod in pods(overlay):
+        if pod["spec"]["serviceAccountName"] in ("console", "operator", "reaper"):
+            (container,) = pod["spec"]["containers"]
+            assert {"secretRef": {"name": "platform-database"}} in container["envFrom"], name
+    assert "platform-database" in SECRETS
 
 
 @every_overlay
