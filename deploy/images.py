@@ -16,6 +16,7 @@ import click
 
 from mlops_assets.config import PROJECT_ROOT
 from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.provenance.environment import DIRTY, read_checkout
 
 # In the order of their size: a fault shows soon.
 TARGETS: Final = ("console", "service", "platform", "platform-cuda")
@@ -87,14 +88,18 @@ def image_name(target: str) -> str:
     return f"mlops-assets/{target}:{project_version()}"
 
 
-def _revision() -> str:
-    said = subprocess.run(["git", "rev-parse", "HEAD"], cwd=PROJECT_ROOT, check=False,
-                          capture_output=True, text=True)
-    return said.stdout.strip() or "unknown"
+def find_revision(root: Path = PROJECT_ROOT) -> str:
+    """The commit of the checkout at ``root``, which is the revision of its images.
+
+    Raises:
+        UnknownProvenance: it has none.
+    """
+    state = read_checkout(root)
+    return f"{state.commit}{DIRTY}" if state.dirty else state.commit
 
 
 def build_command(
-    engine: str, target: str, *, id_file: Path, base: str = "", revision: str = "unknown",
+    engine: str, target: str, *, id_file: Path, revision: str, base: str = "",
     flags: tuple[str, ...] = (),
 ) -> list[str]:
     """The argument list that builds one image from the project's folder.
@@ -115,7 +120,7 @@ def build_command(
 
 
 def build(
-    engine: str, target: str, *, base: str = "", revision: str = "unknown",
+    engine: str, target: str, *, revision: str, base: str = "",
     flags: tuple[str, ...] = (),
 ) -> str:
     """Build one image; its id.
@@ -146,7 +151,7 @@ def build(
 def main(targets: tuple[str, ...], engine: str, base: str, flags: str) -> None:
     """Build TARGETS, or all of them."""
     try:
-        builder, revision = find_builder(engine), _revision()
+        builder, revision = find_builder(engine), find_revision()
         for target in targets or TARGETS:
             built = build(builder, target, base=base, revision=revision,
                           flags=tuple(shlex.split(flags)))

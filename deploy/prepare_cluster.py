@@ -27,7 +27,8 @@ from resources.data_services import (
 from resources.remote_store import open_remote
 
 POLL_SECONDS: Final = 1.0
-FOLDERS: Final = ("store", "journal", "requests", "bentoml", "serving", "dagster/logs")
+FOLDERS: Final = (
+    "data", "scoring", "store", "journal", "requests", "bentoml", "serving", "dagster/logs")
 
 
 class NotPrepared(PlatformError):

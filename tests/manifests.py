@@ -20,14 +20,19 @@ CRDS = ("gateway.networking.k8s.io/", "monitoring.coreos.com/")
 Manifest = dict[str, Any]
 
 
-@cache
-def rendered(overlay: str) -> str:
+def render(folder: Path) -> str:
     """What ``kubectl apply -k`` would send."""
     done = subprocess.run(
-        [tool_folder("manifests") / "kubectl", "kustomize", K8S / "overlays" / overlay],
+        [tool_folder("manifests") / "kubectl", "kustomize", folder],
         capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@cache
+def rendered(overlay: str) -> str:
+    """One of the project's overlays."""
+    return render(K8S / "overlays" / overlay)
 
 
 @cache

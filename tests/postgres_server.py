@@ -19,7 +19,7 @@ from mlops_assets.config import PROJECT_ROOT
 from tests.running import free_port
 
 READY_SECONDS = 60
-USER = "platform"
+USER = "superuser"
 PASSWORD = "a password/with:signs@"
 QUOTED = "a%20password%2Fwith%3Asigns%40"
 
@@ -61,10 +61,10 @@ class Postgres:
                      for each in unpacked.glob(pattern)] if unpacked != Path("/") else []
         return {"PATH": os.defpath, "LC_ALL": "C", "LD_LIBRARY_PATH": ":".join(libraries)}
 
-    def _run(self, name: str, *arguments: str) -> None:
+    def _run(self, name: str, *arguments: str, **variables: str) -> None:
         done = subprocess.run([str(self.programs / name), *arguments], user=self._user,
-                              cwd=self.folder, env=self._environment(), capture_output=True,
-                              text=True, check=False, timeout=120)
+                              cwd=self.folder, env=self._environment() | variables,
+                              capture_output=True, text=True, check=False, timeout=120)
         assert done.returncode == 0, done.stderr + done.stdout
 
     def start(self) -> None:
@@ -112,6 +112,15 @@ class Postgres:
         finally:
             connection.close()
         return self.url(name)
+
+    def run_file(self, path: Path, variables: dict[str, str]) -> None:
+        """Have psql run a file, as the superuser."""
+        copied = self.folder / path.name
+        copied.write_text(path.read_text())
+        copied.chmod(0o644)
+        self._run("psql", "-v", "ON_ERROR_STOP=1", "--no-psqlrc", "-h", "127.0.0.1", "-p",
+                  str(self.port), "-U", USER, "-d", "postgres", "-f", str(copied),
+                  PGPASSWORD=PASSWORD, **variables)
 
     def url(self, name: str, *, driver: str = "") -> str:
         """Address of a database, as a person writes it."""

@@ -13,6 +13,8 @@ from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.provenance.hashing import sha256_file
 
 COMMIT_VARIABLE = "MLOPS_CODE_COMMIT"
+# Behind a stated commit: the code was taken from a tree that differs from it.
+DIRTY = "-dirty"
 
 
 class UnknownProvenance(PlatformError):
@@ -56,6 +58,25 @@ def _git(root: Path, *arguments: str) -> str:
     return done.stdout.strip()
 
 
+def _lock_hash(root: Path) -> str:
+    lock = root / "requirements.lock"
+    if not lock.is_file():
+        raise UnknownProvenance(f"there is no {lock}; run `make lock`")
+    return sha256_file(lock)
+
+
+def read_checkout(root: Path) -> CodeState:
+    """What git says of the checkout at ``root``, and its lock's hash.
+
+    Raises:
+        UnknownProvenance: no commit, no git, or no ``requirements.lock``.
+    """
+    lock_sha256 = _lock_hash(root)
+    commit = _git(root, "rev-parse", "HEAD")
+    dirty = bool(_git(root, "status", "--porcelain"))
+    return CodeState(commit=commit, dirty=dirty, lock_sha256=lock_sha256)
+
+
 def read_code_state(root: Path) -> CodeState:
     """Read commit, dirty flag and lock hash of the checkout at ``root``.
 
@@ -64,15 +85,11 @@ def read_code_state(root: Path) -> CodeState:
     Raises:
         UnknownProvenance: no commit, no git, or no ``requirements.lock``.
     """
-    lock = root / "requirements.lock"
-    if not lock.is_file():
-        raise UnknownProvenance(f"there is no {lock}; run `make lock`")
-    lock_sha256 = sha256_file(lock)
     if stated := os.environ.get(COMMIT_VARIABLE):
-        return CodeState(commit=stated, dirty=False, lock_sha256=lock_sha256)
-    commit = _git(root, "rev-parse", "HEAD")
-    dirty = bool(_git(root, "status", "--porcelain"))
-    return CodeState(commit=commit, dirty=dirty, lock_sha256=lock_sha256)
+        return CodeState(
+            commit=stated.removesuffix(DIRTY), dirty=stated.endswith(DIRTY),
+            lock_sha256=_lock_hash(root))
+    return read_checkout(root)
 
 
 @cache

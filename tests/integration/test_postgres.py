@@ -8,9 +8,11 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psycopg2
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from mlops_assets.config import PROJECT_ROOT
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.rollout import RolloutState
 from mlops_assets.serving.states import advance, release
@@ -106,6 +108,24 @@ def test_keys_are_kept_there(home: Path) -> None:
         keys = ApiKeys(database)
         keys.create(name="camera", scopes=["predict"], actor="me", reason="test")
         assert [each.name for each in keys.read_all()] == ["camera"]
+
+
+def test_each_role_of_compose_reaches_its_own_database_alone(server: Postgres) -> None:
+    names = ("dagster", "mlflow", "platform")
+    server.run_file(PROJECT_ROOT / "deploy" / "compose" / "databases.sql", {
+        f"MLOPS_{name.upper()}_PASSWORD": f"of-{name}" for name in names})
+
+    def connect(role: str, password: str, database: str) -> None:
+        psycopg2.connect(host="127.0.0.1", port=server.port, user=role, password=password,
+                         dbname=database).close()
+
+    for role in names:
+        connect(role, f"of-{role}", role)
+        with pytest.raises(psycopg2.OperationalError, match="password authentication failed"):
+            connect(role, "of-postgres", role)
+        for other in {*names, "postgres", "template1"} - {role}:
+            with pytest.raises(psycopg2.OperationalError, match="permission denied for database"):
+                connect(role, f"of-{role}", other)
 
 
 def test_the_address_may_name_the_driver_or_not(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import subprocess
@@ -25,7 +26,7 @@ from deploy.images import (
 )
 from deploy.tools import tool_folder
 from deploy.torch_lock import split_lock
-from mlops_assets.config import PROJECT_ROOT
+from mlops_assets.config import PROJECT_ROOT, load_settings
 from mlops_assets.releases.requirements import REQUIREMENTS
 from tests.docker_file import DOCKERFILE, reaches_the_builder, read_stages
 from tests.locks import IMAGES, image_pins, read_pins
@@ -82,6 +83,45 @@ def test_image_is_confined_and_tells_its_health(target: str) -> None:
     # Nothing but environments and sources comes from the stages that hold an installer.
     assert {tuple(words.split()[1:]) for words in stage.words("COPY")} == {
         ("/opt/venv", "/opt/venv"), ("/app", "/app")}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_image_states_a_commit_that_its_sources_were_checked_for(target: str) -> None:
+    assert "REVISION" in STAGES[target].words("ARG")
+    assert "MLOPS_CODE_COMMIT=${REVISION}" in STAGES[target].words("ENV")
+    sources = next(words.split()[0].removeprefix("--from=")
+                   for words in STAGES[target].words("COPY") if "/app" in words)
+    (check,) = [words for words in STAGES[sources].words("RUN") if "REVISION" in words]
+    for said, status in (("a" * 40, 0), (f"{'a' * 40}-dirty", 0), ("unknown", 1), ("", 1),
+                         ("a" * 39, 1), ("a" * 41, 1)):
+        done = subprocess.run(["sh", "-c", check], env=os.environ | {"REVISION": said},
+                              capture_output=True, text=True, check=False)
+        assert done.returncode == status, said
+        assert ("must be a commit" in done.stderr) == bool(status)
+
+
+@pytest.mark.parametrize("target", ["platform", "platform-cuda"])
+def test_training_compiles_nothing_where_there_is_no_compiler(
+    target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (word,) = [word for words in STAGES[target].words("ENV") for word in words.split()
+               if word.startswith("MLOPS__")]
+    assert load_settings("production").training.compile is True
+    monkeypatch.setenv(*word.split("=", 1))
+    assert load_settings("production").training.compile is False
+
+
+def test_user_has_a_name_without_an_entry_among_the_users(
+    monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = dict(word.split("=", 1) for words in STAGES["base"].words("ENV")
+                for word in words.split())
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+        if name in said:
+            monkeypatch.setenv(name, said[name])
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    assert getpass.getuser() == "mlops"
 
 
 def test_version_is_the_projects() -> None:
@@ -243,7 +283,8 @@ def test_build_names_base_revision_and_format(tmp_path: Path) -> None:
     for part in ("--format docker", "--target console", "BASE=mirror:1", "REVISION=abc",
                  f"--tag mlops-assets/console:{project_version()}"):
         assert part in line
-    assert "--format" not in build_command("docker", "console", id_file=tmp_path / "id")
+    assert "--format" not in build_command(
+        "docker", "console", id_file=tmp_path / "id", revision="abc")
 
 
 # An engine writes the id of a whole image behind `--iidfile`.
@@ -259,6 +300,6 @@ def test_build_that_leaves_no_whole_image_fails(said: str, tmp_path: Path) -> No
     engine.write_text(said)
     engine.chmod(0o755)
     with pytest.raises(BuildFailed, match="console was not built"):
-        build(str(engine), "console")
+        build(str(engine), "console", revision="abc")
     engine.write_text(WRITES_ID)
-    assert build(str(engine), "console") == "sha256:abc"
+    assert build(str(engine), "console", revision="abc") == "sha256:abc"

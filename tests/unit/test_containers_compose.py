@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -14,14 +15,25 @@ import yaml
 from deploy.images import TARGETS, project_version
 from deploy.layout import Layout
 from deploy.monitoring.write import main as write_monitoring
+from deploy.prepare_cluster import FOLDERS
 from deploy.programs import render_dagster
 from deploy.tools import tool_folder
 from mlops_assets.config import PROJECT_ROOT
 from tests.small_platform import CliRunner
 
 FOLDER = PROJECT_ROOT / "deploy"
-PASSWORDS = {"MLOPS_POSTGRES_PASSWORD": "of-postgres", "MLOPS_REDIS_PASSWORD": "of-redis"}
-PUBLISHED = {"service-champion": ("8000", 8000), "console": ("8080", 8080)}
+PASSWORDS = {f"MLOPS_{name.upper()}_PASSWORD": f"of-{name}"
+             for name in ("postgres", "dagster", "mlflow", "platform", "redis")}
+# Who holds which, and nobody else does. Nobody but PostgreSQL has the superuser's.
+HOLDERS = {
+    "of-postgres": {"postgres"},
+    "of-redis": {"redis", "service"},
+    "of-dagster": {"postgres", "prepare", "code", "code-gpu", "dagster-webserver", "dagster-view",
+                   "daemon"},
+    "of-mlflow": {"postgres", "prepare", "mlflow"},
+    "of-platform": {"postgres", "prepare", "code", "code-gpu", "service", "console"},
+}
+PUBLISHED = {"service": ("8000", 8000), "console": ("8080", 8080)}
 ONCE = {"prepare", "monitoring-files"}
 FOREIGN = {"postgres", "redis", "prometheus", "alertmanager"}
 
@@ -129,13 +141,40 @@ def test_no_password_is_written_down() -> None:
 
 
 def test_passwords_reach_only_who_needs_them(services: dict[str, dict[str, Any]]) -> None:
+    held = {name: json.dumps(service.get("environment") or {})
+            for name, service in services.items()}
+    assert {secret: {name for name in held if secret in held[name]}
+            for secret in PASSWORDS.values()} == HOLDERS
     for name, service in services.items():
-        held = json.dumps(service.get("environment") or {})
-        assert ("of-redis" in held) == (name in ("redis", "service-champion")), name
-        without = name in ("redis", "prometheus", "alertmanager")
-        assert ("of-postgres" in held) != without, name
         assert not any(secret in json.dumps(service["command"] or "")
                        for secret in PASSWORDS.values()), name
+
+
+def test_objects_are_for_who_stores_and_fetches_them() -> None:
+    done = compose("--profile", "*", "config", "--format", "json", **PASSWORDS,
+                   AWS_SECRET_ACCESS_KEY="of-bucket")
+    holders = {name for name, service in json.loads(done.stdout)["services"].items()
+               if "of-bucket" in json.dumps(service.get("environment") or {})}
+    assert holders == {"prepare", "code", "code-gpu", "mlflow"}
+
+
+def test_images_to_train_and_score_are_on_the_volume(services: dict[str, dict[str, Any]]) -> None:
+    for name in ("MLOPS__DATASET__ROOT", "MLOPS__SCORING__ROOT"):
+        home, _, folder = services["code"]["environment"][name].rpartition("/")
+        assert home == services["code"]["environment"]["PLATFORM_HOME"]
+        assert folder in FOLDERS, "made by `prepare`"
+
+
+def test_the_one_service_divides_the_traffic_itself(services: dict[str, dict[str, Any]]) -> None:
+    serving = [name for name, each in services.items() if "deploy.serve" in (each["command"] or ())]
+    assert serving == ["service"]
+    command = services["service"]["command"]
+    assert command[-2:] == ["--slot", "any"]
+    asked = subprocess.run([sys.executable, *command[1:3], "--help"], capture_output=True,
+                           text=True, check=True, cwd=PROJECT_ROOT)
+    assert "--slot {champion,challenger,any}" in asked.stdout
+    assert "MLOPS_EDGE_ROUTE" not in services["service"]["environment"]
+    assert services["console"]["environment"]["MLOPS_CONSOLE_SERVICE_URL"] == "http://service:8000"
 
 
 def test_dagster_is_set_up_as_on_one_machine(tmp_path: Any) -> None:

@@ -17,6 +17,7 @@ from deploy.cluster.pods import NAMESPACE, RUN_ACCOUNT, SECRETS, container_secur
 from deploy.cluster.render import render_files
 from deploy.instance import common_instance
 from deploy.layout import Layout
+from deploy.prepare_cluster import FOLDERS
 from deploy.programs import render_dagster
 from mlops_assets.config import PROJECT_ROOT
 from tests.manifests import (
@@ -34,10 +35,12 @@ VERSION = "0.1.0"
 # Whose images are not of this project.
 FOREIGN = {"postgres", "redis", "s3"}
 # Which accounts may speak to the API server, and what for.
-TOKENS = {"dagster-daemon", "dagster-webserver", "reaper", "console"}
-PROGRAMS = {"dagster", "dagster-webserver", "dagster-daemon", "python"}
+TOKENS = {"dagster-daemon", "dagster-webserver", "reaper", "console", "operator"}
+PROGRAMS = {"dagster", "dagster-webserver", "dagster-daemon", "python", "sleep"}
 MADE_BY_OPERATOR = {"dagster-database", "mlflow-database", "platform-database", "service-redis",
-                    "artifacts", "edge-certificate", "console-sign-on"}
+                    "artifacts", "edge-certificate"}
+# Pods start without them.
+OPTIONAL = {"console-sign-on", "service-settings", "service-files"}
 
 every_overlay = pytest.mark.parametrize("overlay", OVERLAYS)
 
@@ -115,21 +118,24 @@ def test_every_config_map_secret_claim_and_account_is_there(overlay: str) -> Non
     made: dict[str, set[str]] = {}
     for each in manifests(overlay):
         made.setdefault(each["kind"], set()).add(each["metadata"]["name"])
-    secrets = made.get("Secret", set()) | (MADE_BY_OPERATOR if overlay != "dev" else {
-        "console-sign-on"})
+    secrets = made.get("Secret", set()) | (MADE_BY_OPERATOR if overlay != "dev" else set())
     for name, pod in pods(overlay):
         assert pod["spec"]["serviceAccountName"] in made["ServiceAccount"], name
         mounted = {volume["name"] for volume in pod["spec"].get("volumes", ())}
         mounted |= {"data"} if name.startswith("StatefulSet") else set()
         for volume in pod["spec"].get("volumes", ()):
             assert volume.get("configMap", {"name": "platform"})["name"] in made["ConfigMap"], name
+            if secret := volume.get("secret"):
+                assert secret["optional"] and secret["secretName"] in OPTIONAL, name
             claim = volume.get("persistentVolumeClaim", {"claimName": "platform"})
             assert claim["claimName"] in made["PersistentVolumeClaim"], name
         for container in containers(pod):
             assert {mount["name"] for mount in container["volumeMounts"]} <= mounted, name
             for source in container.get("envFrom", ()):
                 assert source.get("configMapRef", {"name": "platform"})["name"] in made["ConfigMap"]
-                assert source.get("secretRef", {"name": "artifacts"})["name"] in secrets, name
+                secret = source.get("secretRef", {"name": "artifacts"})
+                known = OPTIONAL if secret.get("optional") else secrets
+                assert secret["name"] in known, name
     assert set(SECRETS) <= secrets
     assert RUN_ACCOUNT in made["ServiceAccount"]
 
@@ -142,11 +148,7 @@ def test_images_are_of_one_version(overlay: str) -> None:
             assert pattern.fullmatch(container["image"]), name
     project = (PROJECT_ROOT / "pyproject.toml").read_text()
     assert f'version = "{VERSION}"' in project
-    code = dict(ours(overlay))["Deployment/dagster-code"]["spec"]["containers"][0]
-    assert {"name": "DAGSTER_CURRENT_IMAGE", "value": code["image"]} in code["env"]
     assert f"Job/prepare-{VERSION.replace('.', '-')}" in dict(ours(overlay))
-    training = config_map("gpu", "platform")["MLOPS__COMPUTE__TRAINING_IMAGE"]
-    assert training == f"mlops-assets/platform-cuda:{VERSION}"
 
 
 @every_overlay
@@ -224,6 +226,62 @@ def test_only_who_needs_it_has_a_token() -> None:
         if each["kind"] == "ServiceAccount":
             assert each["automountServiceAccountToken"] is False
     assert rendered("production").count("kind: ClusterRole") == 0
+
+
+@pytest.mark.parametrize(("overlay", "kind"), [
+    ("production", "httproutes"), ("nginx", "ingresses")])
+def test_only_they_may_shift_the_traffic(
+    overlay: str, kind: str
+) -> None:
+    found = manifests(overlay)
+    (role,) = [each for each in found if each["metadata"]["name"] == "shift-traffic"]
+    (rule,) = role["rules"]
+    assert (rule["resources"], rule["verbs"]) == ([kind], ["get", "update"])
+    _, namespace, name = config_map(overlay, "platform")["MLOPS_EDGE_ROUTE"].split("/")
+    assert (namespace, rule["resourceNames"]) == (NAMESPACE, [name])
+    bound = {subject["name"] for each in found if each["kind"] == "RoleBinding"
+             and each["roleRef"]["name"] == "shift-traffic" for subject in each["subjects"]}
+    assert bound == {"dagster-run", "console", "operator", "reaper"}
+
+
+@every_overlay
+def test_traffic_is_divided_by_the_edge_or_else_by_the_service(overlay: str) -> None:
+    slots = {name: container["command"][-2:] for name, pod in ours(overlay)
+             for container in containers(pod) if "deploy.serve" in container["command"]}
+    edge = config_map(overlay, "platform")["MLOPS_EDGE_ROUTE"]
+    assert bool(edge) == (overlay != "dev")
+    assert slots == ({f"Deployment/service-{slot}": ["--slot", slot]
+                      for slot in ("champion", "challenger")} if edge else
+                     {"Deployment/service-champion": ["--slot", "any"]})
+
+
+@every_overlay
+def test_who_shifts_the_traffic_reads_the_state_from_its_database(overlay: str) -> None:
+    for name, pod in pods(overlay):
+        if pod["spec"]["serviceAccountName"] in ("console", "operator", "reaper"):
+            (container,) = pod["spec"]["containers"]
+            assert {"secretRef": {"name": "platform-database"}} in container["envFrom"], name
+    assert "platform-database" in SECRETS
+
+
+@every_overlay
+def test_people_and_sensors_have_the_stores_that_runs_have(overlay: str) -> None:
+    for name in ("operator", "dagster-code"):
+        pod = dict(pods(overlay))[f"Deployment/{name}"]
+        (container,) = pod["spec"]["containers"]
+        held = {each["secretRef"]["name"] for each in container["envFrom"] if "secretRef" in each}
+        assert held == set(SECRETS), name
+        assert {each["mountPath"] for each in container["volumeMounts"]} == {
+            "/platform", "/opt/dagster", "/tmp"}, name
+
+
+@every_overlay
+def test_images_to_train_and_score_are_on_the_shared_volume(overlay: str) -> None:
+    config = config_map(overlay, "platform")
+    for name in ("MLOPS__DATASET__ROOT", "MLOPS__SCORING__ROOT"):
+        home, _, folder = config[name].rpartition("/")
+        assert home == config["PLATFORM_HOME"]
+        assert folder in FOLDERS, "made by the Job `prepare`"
 
 
 @pytest.mark.parametrize(("overlay", "makers"), [

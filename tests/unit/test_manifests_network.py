@@ -17,7 +17,7 @@ PAIRS = {
     ("console", "service-champion", 8000), ("console", "service-challenger", 8000),
     *((each, "dagster-code", 3001)
       for each in ("dagster-webserver", "dagster-view", "dagster-daemon")),
-    *((each, "mlflow", 5000) for each in RUNS),
+    *((each, "mlflow", 5000) for each in ("operator", *RUNS)),
 }
 # From where the edge and Prometheus come in.
 NAMESPACES = {
@@ -74,6 +74,30 @@ def test_pairs_may_meet_and_no_others(overlay: str) -> None:
         if allowed(overlay, "Egress", one, other, port)
         and allowed(overlay, "Ingress", other, one, port)}
     assert met == PAIRS
+
+
+# Ports of what is outside the namespace: PostgreSQL, Redis, buckets and providers, the API server,
+# a collector of spans, Prometheus and Alertmanager.
+OUTSIDE = {
+    "service-champion": {5432, 6379, 443, 4318}, "service-challenger": {5432, 6379, 443, 4318},
+    "operator": {5432, 443, 6443}, "dagster-code": {5432, 443}, "mlflow": {5432, 443},
+    "prepare": {5432, 443}, "score-folder": set[int](), "dagster-view": {5432},
+    "console": {5432, 443, 6443, 9090, 9093},
+    **{each: {5432, 443, 6443} for each in (
+        "dagster-webserver", "dagster-daemon", "reaper", *RUNS)},
+}
+
+
+@pytest.mark.parametrize("overlay", ["production", "gpu", "nginx"])
+def test_each_reaches_outside_what_it_needs_and_no_more(overlay: str) -> None:
+    for component in ports_of(overlay):
+        reached = {
+            port["port"] for policy in policies(overlay)
+            if selects(policy["spec"]["podSelector"], component)
+            for rule in policy["spec"].get("egress", ())
+            if not any("podSelector" in peer for peer in rule.get("to", ()))
+            for port in rule["ports"]}
+        assert reached - {53} == OUTSIDE[component], component
 
 
 @pytest.mark.parametrize("overlay", ["production", "nginx"])

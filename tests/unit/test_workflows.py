@@ -31,8 +31,12 @@ def jobs() -> list[tuple[str, str, dict[str, Any]]]:
             for path in WORKFLOWS for name, job in read(path)["jobs"].items()]
 
 
+def steps() -> list[dict[str, Any]]:
+    return [step for _, _, job in jobs() for step in job.get("steps", ())]
+
+
 def commands() -> list[str]:
-    return [step["run"] for _, _, job in jobs() for step in job["steps"] if "run" in step]
+    return [step["run"] for step in steps() if "run" in step]
 
 
 def tasks_of(lines: list[str]) -> set[str]:
@@ -81,21 +85,45 @@ def test_every_job_has_least_rights_and_an_end() -> None:
     for file, name, job in jobs():
         written = {right for right, level in job.get("permissions", {}).items() if level == "write"}
         assert written == WRITES.get((file, name), set()), f"{file}: {name}"
-        assert 0 < job["timeout-minutes"] <= 120, f"{file}: {name}"
+        # The jobs of a called workflow have theirs.
+        assert "uses" in job or 0 < job["timeout-minutes"] <= 120, f"{file}: {name}"
 
 
 def test_every_action_has_a_whole_version_and_leaves_no_credentials() -> None:
-    steps = [step for _, _, job in jobs() for step in job["steps"] if "uses" in step]
-    assert steps
-    for step in steps:
+    using = [step for step in steps() if "uses" in step]
+    assert using
+    for step in using:
         assert re.fullmatch(r"[\w.-]+/[\w./-]+@v\d+\.\d+\.\d+", step["uses"]), step["uses"]
         if step["uses"].startswith("actions/checkout@"):
             assert step["with"] == {"persist-credentials": False}
 
 
 def test_one_version_of_an_action() -> None:
-    used = {step["uses"] for _, _, job in jobs() for step in job["steps"] if "uses" in step}
+    used = {step["uses"] for step in steps() if "uses" in step}
     assert len(used) == len({each.partition("@")[0] for each in used})
+
+
+def test_a_release_waits_for_the_checks_and_its_page_for_the_images() -> None:
+    called, release = (read(path) for path in WORKFLOWS)
+    # YAML takes the key `on` for true.
+    assert "workflow_call" in next(value for key, value in called.items() if key is True)
+    assert release["jobs"]["checks"]["uses"] == "./.github/workflows/checks.yml"
+
+    def before(name: str) -> set[str]:
+        needs = release["jobs"][name].get("needs", [])
+        direct = {needs} if isinstance(needs, str) else set(needs)
+        return direct.union(*(before(each) for each in direct))
+
+    assert {name: before(name) for name in release["jobs"]} == {
+        "checks": set(), "package": {"checks"}, "images": {"checks", "package"},
+        "publish": {"checks", "package", "images"}}
+    # A job that needs a skipped one is skipped too, unless it says when it runs.
+    condition = release["jobs"]["publish"]["if"]
+    for part in ("!cancelled()", "needs.package.result == 'success'",
+                 "needs.images.result == 'success'"):
+        assert part in condition
+    assert "${{ github.workflow }}" in called["concurrency"]["group"]
+    assert called["concurrency"]["group"] != release["concurrency"]["group"]
 
 
 def test_no_command_holds_an_expression() -> None:
