@@ -19,7 +19,7 @@ from deploy.programs import DEFINITIONS
 def main() -> None:
     """Replace this process by Dagster's, so that signals reach it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--host", default="0.0.0.0")  # noqa: S104  # nosec B104 - a container's
+    parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, default=3001)
     options = parser.parse_args()
     import dagster as dg

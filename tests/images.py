@@ -30,6 +30,7 @@ from mlops_assets.serving.states import publish_state, release
 from resources.api_keys import ApiKeys
 from resources.console_users import ConsoleUsers
 from resources.platform_db import PlatformDatabase
+from tests.digits import write_digits
 from tests.model_dir import encode, random_image, write_model_dir
 
 USER: Final = 10001
@@ -91,6 +92,7 @@ def prepare(folder: Path) -> Prepared:
         ConsoleUsers(database).create(
             "ada", "admin", uuid.uuid4().hex, actor="images", reason="a test of images")
     publish_state(home, state)
+    write_digits(home / "photos", per_class=20)
     (home / "image.png").write_bytes(encode(random_image(1, card.pixels)))
     for path in (home, *home.rglob("*")):
         if os.getuid() == 0:
@@ -187,6 +189,18 @@ def check_console(engine: str, prepared: Prepared) -> str:
     return f"ready after {seconds:.0f} s, its page, 401 without a session"
 
 
+# Images of the volume become a validated batch: code state, DVC and the store, where nothing but
+# the volume may be written.
+MATERIALIZES: Final = """
+import os, subprocess
+settings = {"SOURCE": "image_folder", "ROOT": "/platform/photos", "PIXELS__HEIGHT": "16",
+            "PIXELS__WIDTH": "16", "PIXELS__CHANNELS": "1"}
+variables = {f"MLOPS__DATASET__{key}": value for key, value in settings.items()}
+subprocess.run(["dg", "launch", "--assets", "raw_images,validated_images,quarantined_images",
+                "--partition", "initial"], check=True, env=os.environ | variables)
+"""
+
+
 def check_platform(engine: str, prepared: Prepared, target: str = "platform") -> str:
     """The code location, MLflow, and that torch computes."""
     with running(engine, target, prepared.home) as code:
@@ -194,6 +208,7 @@ def check_platform(engine: str, prepared: Prepared, target: str = "platform") ->
         code.python(CONFINED)
         code.python("import torch; assert float(torch.ones(3) @ torch.ones(3)) == 3")
         code.python("import subprocess; subprocess.run(['mlops', '--version'], check=True)")
+        code.python(MATERIALIZES)
     with running(
         engine, target, prepared.home, "python", "-m", "deploy.mlflow_server",
         "--backend-store-uri", "sqlite:////platform/mlflow.db", "--artifacts-destination",

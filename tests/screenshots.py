@@ -55,7 +55,7 @@ def main() -> None:
             for theme in ("light", "dark"):
                 for width, (wide, high) in SIZES.items():
                     context = browser.new_context(
-                        viewport={"width": wide, "height": high},
+                        viewport={"width": wide, "height": high}, bypass_csp=True,
                         color_scheme="dark" if theme == "dark" else "light",
                         reduced_motion="reduce")
                     page = context.new_page()
