@@ -22,7 +22,9 @@ from tests.manifests import Manifest
 
 pytestmark = pytest.mark.slow
 MORE = {"MLOPS__TRAINING__NODES": "2", "MLOPS__TRAINING__EPOCHS": "6",
-        "MLOPS__TRAINING__INPUT_SIZE": "null"}
+        "MLOPS__TRAINING__INPUT_SIZE": "null",
+        "MLOPS__TRAINING__MODEL_ARGS": json.dumps(
+            {"layers": [1, 1, 1, 1], "channels": [16, 16, 32, 32]})}
 
 
 def launch(platform: Platform) -> str:
@@ -117,15 +119,39 @@ def _assert_job(job: Manifest) -> None:
 
 
 @pytest.mark.timeout(900)
-def test_nodes_end_with_their_run_and_say_what_is_wrong_once(tmp_path: Path, digits: Path) -> None:
-    more = MORE | {"MLOPS__TRAINING__EPOCHS": "10000", "MLOPS__TRAINING__PROCESSES": "3"}
+def test_nodes_survive_the_first_and_end_with_their_run(tmp_path: Path, digits: Path) -> None:
+    more = MORE | {"MLOPS__TRAINING__EPOCHS": "10000"}
     with platform_on_cluster(
         tmp_path, "gpu", secrets=SECRETS, **settings(digits) | more
     ) as platform:
         run = launch(platform)
+        platform.wait(lambda: len(training_pods(platform)) == 2, seconds=400, what="nodes train")
+        lost = training_pods(platform)[0]
+        os.killpg(lost.process.pid, signal.SIGKILL)
+        lost.process.wait()
+        (progress,) = (platform.home / "work").glob("*/progress.jsonl")
+        before = len(progress.read_text().splitlines())
+        platform.wait(lambda: len(progress.read_text().splitlines()) > before + 1, seconds=200,
+                      what="nodes go on without the one where they met")
+        assert max(pod.attempt for pod in training_pods(platform)) >= 1
+        processes = [pod.process for pod in training_pods(platform)]
+        platform.terminate(run)
+        assert end(platform, run) == "CANCELED"
+        platform.wait(lambda: not platform.cluster.jobs, seconds=60, what="jobs are gone")
+        assert (platform.cluster.pods, platform.cluster.services) == ({}, {})
+        platform.wait(lambda: all(each.poll() is not None for each in processes), seconds=60,
+                      what="the processes ended")
+
+
+@pytest.mark.timeout(900)
+def test_what_no_new_pod_would_mend_is_said_once(tmp_path: Path, digits: Path) -> None:
+    with platform_on_cluster(
+        tmp_path, "gpu", secrets=SECRETS,
+        **settings(digits) | MORE | {"MLOPS__TRAINING__BATCH_SIZE": "33"},
+    ) as platform:
+        run = launch(platform)
         assert end(platform, run) == "FAILURE", platform.cluster.logs()
-        said = " ".join(each.user_message + str(each.dagster_event)
-                        for each in platform.instance.all_logs(run))
-        assert "a batch of 32 can not be shared by 6 processes evenly" in said
-        assert all(pod.attempt == 0 for pod in platform.cluster.pods.values())
+        said = " ".join(str(each.dagster_event) for each in platform.instance.all_logs(run))
+        assert "a batch of 33 can not be shared by 2 processes evenly" in said
+        assert [pod for pod in platform.cluster.pods.values() if pod.attempt] == []
         assert platform.cluster.services == {}
