@@ -45,6 +45,8 @@ AWAY_SECONDS: Final = 600.0
 MESSAGES_FILE: Final = "messages.jsonl"
 LOG_LINES: Final = 50
 GONE: Final = 404
+WORK_LABEL: Final = "mlops-assets/work"
+WORK_LETTERS: Final = 32
 T = TypeVar("T")
 
 
@@ -90,14 +92,16 @@ class Nodes:
             context=context, context_injector=dg.PipesEnvContextInjector(), message_reader=reader,
         ) as session:
             told = {**variables, **session.get_bootstrap_env_vars()}
-            self._run(context, make_job(self, context, command, told))
+            work = folder.name[:WORK_LETTERS]
+            self._run(context, make_job(self, context, command, told, work), work)
 
-    def _run(self, context: dg.OpExecutionContext, job: Manifest) -> None:
+    def _run(self, context: dg.OpExecutionContext, job: Manifest, work: str) -> None:
         from kubernetes import client
 
         place = job["metadata"]["name"], self.launcher.job_namespace
-        job["metadata"]["ownerReferences"] = _asked(lambda: _owners(place[1]))
         batch, core = client.BatchV1Api(), client.CoreV1Api()
+        _clear(batch, core, place[1], work)
+        job["metadata"]["ownerReferences"] = _asked(lambda: _owners(place[1]))
         with _removed(batch, core, *place):
             made = _asked(lambda: batch.create_namespaced_job(
                 place[1], job, _request_timeout=REQUEST_SECONDS))
@@ -130,8 +134,8 @@ class Nodes:
 
 
 def make_job(nodes: Nodes, context: dg.OpExecutionContext, command: Sequence[str],
-             variables: Mapping[str, str]) -> Manifest:
-    """The Job: a step's, as Dagster makes it, on so many nodes."""
+             variables: Mapping[str, str], work: str) -> Manifest:
+    """The Job: a step's, as Dagster makes it, on so many nodes; ``work`` is what it writes."""
     from dagster_k8s.container_context import K8sContainerContext
     from dagster_k8s.job import UserDefinedDagsterK8sConfig, construct_dagster_k8s_job
 
@@ -147,7 +151,8 @@ def make_job(nodes: Nodes, context: dg.OpExecutionContext, command: Sequence[str
     job = _plain(construct_dagster_k8s_job(
         job_config=config, args=["python", *command[1:], *node_arguments(name)], job_name=name,
         component=COMPONENT, user_defined_k8s_config=wanted.run_k8s_config,
-        labels={"dagster/job": run.job_name, "dagster/op": step, "dagster/run-id": run.run_id},
+        labels={"dagster/job": run.job_name, "dagster/op": step, "dagster/run-id": run.run_id,
+                WORK_LABEL: work},
         env_vars=[{"name": key, "value": value} for key, value in variables.items()],
     ))
     return make_indexed(job, nodes.count)
@@ -173,6 +178,29 @@ def _owners(namespace: str) -> list[Manifest]:
             return []
         raise
     return [{"apiVersion": "v1", "kind": "Pod", "name": name, "uid": pod.metadata.uid}]
+
+
+def _clear(batch: Any, core: Any, namespace: str, work: str) -> None:
+    """End an earlier Job of the same training: where its step was lost, it may still be at work.
+
+    Raises:
+        NodesFailed: its pods do not end.
+    """
+    from kubernetes.client.exceptions import ApiException
+
+    wanted = {"label_selector": f"{WORK_LABEL}={work}", "_request_timeout": REQUEST_SECONDS}
+    for old in _asked(lambda: batch.list_namespaced_job(namespace, **wanted)).items:
+        with suppress(ApiException):  # gone, or its pods are waited for in vain
+            batch.delete_namespaced_job(
+                old.metadata.name, namespace, propagation_policy="Background",
+                _request_timeout=REQUEST_SECONDS)
+    until = time.monotonic() + AWAY_SECONDS
+    while left := _asked(lambda: core.list_namespaced_pod(namespace, **wanted)).items:
+        if time.monotonic() > until:
+            raise NodesFailed(
+                f"pod {left[0].metadata.name} of an earlier training of the same does not end; "
+                "see its node, and delete it")
+        time.sleep(POLL_SECONDS)
 
 
 @contextmanager

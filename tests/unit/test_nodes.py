@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 import pytest
 from dagster_k8s import K8sRunLauncher
+from kubernetes.client import V1Job, V1JobList, V1ObjectMeta, V1Pod, V1PodList
 from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import ProtocolError
 
@@ -43,7 +44,8 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     @dg.op
     def train(context: dg.OpExecutionContext) -> None:
         made.append(make_job(Nodes(4, GPU, launcher), context,
-                             ["/elsewhere/python", "-m", "train", "job.json"], {"GREETING": "hi"}))
+                             ["/elsewhere/python", "-m", "train", "job.json"], {"GREETING": "hi"},
+                             "0123abcd"))
 
     @dg.job
     def training() -> None:
@@ -97,6 +99,8 @@ def test_pods_are_as_those_of_steps_without_a_token(job: Manifest) -> None:
     labels = job["metadata"]["labels"]
     assert labels["dagster/run-id"]
     assert labels["app.kubernetes.io/component"] == "training_worker"
+    assert labels["mlops-assets/work"] == "0123abcd"
+    assert job["spec"]["template"]["metadata"]["labels"].items() >= labels.items()
 
 
 def test_nodes_find_each_other_by_the_names_of_the_service(job: Manifest) -> None:
@@ -202,3 +206,34 @@ def test_a_refusal_is_not_waited_for(status: int, said: str) -> None:
         raise ApiException(status=status)
     with pytest.raises(NodesFailed, match=said):
         mlops_assets.nodes._patiently(ask)
+
+
+class Held:
+    """An API that holds one Job, and its pod for as many looks as are given."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks, self.deleted = looks, list[tuple[str, str]]()
+
+    def list_namespaced_job(self, namespace: str, **asked: Any) -> V1JobList:
+        assert asked["label_selector"] == "mlops-assets/work=0123abcd"
+        return V1JobList(items=[V1Job(metadata=V1ObjectMeta(name="training-old"))])
+
+    def delete_namespaced_job(self, name: str, namespace: str, **asked: Any) -> None:
+        self.deleted.append((name, asked["propagation_policy"]))
+
+    def list_namespaced_pod(self, namespace: str, **asked: Any) -> V1PodList:
+        assert asked["label_selector"] == "mlops-assets/work=0123abcd"
+        self.looks -= 1
+        pods = [V1Pod(metadata=V1ObjectMeta(name="training-old-0"))]
+        return V1PodList(items=pods if self.looks >= 0 else [])
+
+
+def test_an_earlier_job_of_the_same_training_ends_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mlops_assets.nodes, "POLL_SECONDS", 0.0)
+    held = Held(looks=3)
+    mlops_assets.nodes._clear(held, held, "mlops", "0123abcd")
+    assert held.deleted == [("training-old", "Background")]
+    assert held.looks == -1
+    monkeypatch.setattr(mlops_assets.nodes, "AWAY_SECONDS", 0.0)
+    with pytest.raises(NodesFailed, match=r"training-old-0 of an earlier training .* delete it"):
+        mlops_assets.nodes._clear(held, Held(looks=10), "mlops", "0123abcd")
