@@ -136,6 +136,7 @@ class TrainingSettings(Section):
     seed: int = Field(0, ge=0)
     threads: int = Field(2, gt=0, description="of each process")
     processes: int = Field(1, gt=0, description="that share every batch, as on several GPUs")
+    nodes: int = Field(1, gt=0, description="of Kubernetes, each with so many processes")
     device: Literal["cpu", "cuda", "auto"] = "auto"
     amp: Literal["off", "bf16"] = "off"
     channels_last: bool = True

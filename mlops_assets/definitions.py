@@ -129,5 +129,5 @@ defs = dg.Definitions(
         "platform": Platform(profile=settings.profile, home=str(settings.home)),
         "pipes": dg.PipesSubprocessClient(),
     },
-    executor=choose_executor(settings.compute),
+    executor=choose_executor(settings.compute, settings.training.nodes),
 )

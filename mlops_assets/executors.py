@@ -10,8 +10,8 @@ TRAINING: Final = "trained_model"
 SHARED_MEMORY: Final = "/dev/shm"  # noqa: S108  # nosec B108
 
 
-def choose_executor(compute: ComputeSettings) -> dg.ExecutorDefinition:
-    """The executor of every job."""
+def choose_executor(compute: ComputeSettings, nodes: int = 1) -> dg.ExecutorDefinition:
+    """The executor of every job. Where training has several ``nodes``, its step only follows."""
     if compute.executor == "in_process":
         return dg.in_process_executor
     from dagster_k8s import k8s_job_executor
@@ -20,7 +20,7 @@ def choose_executor(compute: ComputeSettings) -> dg.ExecutorDefinition:
         # A step's Job ends with its run's pod, however that ended.
         "enable_owner_references": True,
         "max_concurrent": compute.steps,
-        "per_step_k8s_config": {TRAINING: training_pod(compute)},
+        "per_step_k8s_config": {TRAINING: training_pod(compute)} if nodes == 1 else {},
     })
 
 

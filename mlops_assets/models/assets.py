@@ -1,10 +1,12 @@
 """The models group: training, evaluation and gate, export, registry."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
+from mlops_assets.config import Settings
 from mlops_assets.models.registration import (
     champion_pin,
     make_origin,
@@ -13,7 +15,8 @@ from mlops_assets.models.registration import (
     start_pin,
     write_registration,
 )
-from mlops_assets.models.train_step import TRAINING_ENV, train_in_process
+from mlops_assets.models.train_step import TRAINING_ENV, Launch, train_in_process
+from mlops_assets.nodes import Nodes, find_launcher
 from mlops_assets.present import MODEL_OWNER, ON_NEW_BYTES, RETRIES, check, materialize
 from resources.forgotten import read_forgotten
 from resources.mlflow import Tracking
@@ -25,6 +28,18 @@ Results = Iterator[dg.MaterializeResult[Any]]
 
 def _tracking(platform: Platform) -> Tracking:
     return Tracking(platform.root, platform.settings.release.experiment)
+
+
+def _launch(
+    context: dg.AssetExecutionContext, settings: Settings, pipes: dg.PipesSubprocessClient,
+    place: Path,
+) -> Launch:
+    """What runs the training's command: a process here, or one on each of several nodes."""
+    count, op = settings.training.nodes, context.op_execution_context
+    if count == 1:
+        return lambda command: pipes.run(context=op, command=command, env=TRAINING_ENV)
+    nodes = Nodes(count, settings.compute, find_launcher(context.instance, count))
+    return lambda command: nodes.run(op, command, TRAINING_ENV, place)
 
 
 @dg.asset(
@@ -59,12 +74,11 @@ def trained_model(
     def build(work: Workspace) -> None:
         tracking = _tracking(platform)
         tags = {"mlops.training_shards": work.pins["training_shards"][0].version}
+        place = platform.root / "work" / work.step_key
         train_in_process(
-            training, work, platform.root / "work" / work.step_key, tracking,
+            training, work, place, tracking,
             lambda: tracking.run(context, asset="trained_model", tags=tags),
-            lambda command: pipes.run(
-                context=context.op_execution_context, command=command, env=TRAINING_ENV
-            ),
+            _launch(context, settings, pipes, place),
         )
 
     for result in materialize(context, platform, step, build):

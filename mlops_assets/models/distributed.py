@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import torch
 from torch import distributed, nn
-from torch.distributed import PrefixStore, TCPStore  # type: ignore[attr-defined]
+from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 
 from mlops_assets.contracts.errors import PlatformError
 
@@ -83,6 +83,16 @@ class Group:
                 distributed.broadcast(buffer, src=0)
 
 
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One of several that train together; ``rendezvous`` (host:port) is the first's."""
+
+    index: int
+    count: int
+    address: str
+    rendezvous: str
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[Group]:
     """The group of this worker, which ``launch`` started, until the block ends."""
@@ -90,10 +100,13 @@ def joined(device: torch.device) -> Iterator[Group]:
     if on_gpu:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     said = os.environ
-    # The launcher's store outlives a failed attempt, and with it the addresses of its dead workers.
-    store = PrefixStore(
-        f"attempt-{said['TORCHELASTIC_RESTART_COUNT']}",
-        TCPStore(said["MASTER_ADDR"], int(said["MASTER_PORT"]), is_master=False, timeout=PATIENCE))
+    launchers = said["TORCHELASTIC_USE_AGENT_STORE"] == "True"
+    store: Store = TCPStore(
+        said["MASTER_ADDR"], int(said["MASTER_PORT"]), timeout=PATIENCE,
+        is_master=not launchers and said["RANK"] == "0")
+    if launchers:
+        # It outlives a failed attempt, and with it the addresses of its dead workers.
+        store = PrefixStore(f"attempt-{said['TORCHELASTIC_RESTART_COUNT']}", store)
     distributed.init_process_group(
         "nccl" if on_gpu else "gloo", store=store, rank=int(said["RANK"]),
         world_size=int(said["WORLD_SIZE"]), timeout=PATIENCE)
@@ -103,11 +116,13 @@ def joined(device: torch.device) -> Iterator[Group]:
         distributed.destroy_process_group()
 
 
-def launch(processes: int, work: Callable[..., None], *arguments: object) -> None:
-    """Run ``work(*arguments)`` in so many processes, until all have ended.
+def launch(
+    processes: int, work: Callable[..., None], *arguments: object, node: Node | None = None
+) -> None:
+    """Run ``work(*arguments)`` in so many processes (of each node), until all have ended.
 
     One that dies has all of them started anew, ``RESTARTS`` times; they end with this process,
-    however it ends.
+    however it ends. A node that is lost is waited for.
 
     Raises:
         WorkersFailed: they failed each time, or ended with an error that a person can act on.
@@ -117,21 +132,33 @@ def launch(processes: int, work: Callable[..., None], *arguments: object) -> Non
 
     # Looking for unused parameters is on purpose, see `wrap`; PyTorch warns of it each time.
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    nodes = node.count if node else 1
     config = LaunchConfig(
-        min_nodes=1, max_nodes=1, nproc_per_node=processes, run_id="training",
-        rdzv_backend="c10d", rdzv_endpoint="localhost:0", max_restarts=RESTARTS,
-        monitor_interval=0.2, start_method="spawn",
+        min_nodes=nodes, max_nodes=nodes, nproc_per_node=processes, run_id="training",
+        rdzv_backend="c10d", rdzv_endpoint=node.rendezvous if node else "localhost:0",
+        rdzv_configs=_meet(node) if node else {}, local_addr=node.address if node else None,
+        max_restarts=RESTARTS, monitor_interval=0.2, start_method="spawn",
     )
     try:
         ended = elastic_launch(config, _work)(os.getpid(), work, arguments)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         raise WorkersFailed(
-            f"training by {processes} processes failed {RESTARTS + 1} times; rank {rank} ended "
-            f"with {failure.exitcode}: {_brief(failure.message)}") from error
+            f"training by {nodes * processes} processes failed {RESTARTS + 1} times; rank {rank} "
+            f"ended with {failure.exitcode}: {_brief(failure.message)}") from error
     said = [ended[rank] for rank in sorted(ended) if ended[rank] is not None]
     if said:
         raise WorkersFailed(said[0])
+
+
+def _meet(node: Node) -> dict[str, Any]:
+    """How nodes find each other; images may take a while to reach one of them."""
+    # A launcher's restarts are its own, so that they number no attempt of all nodes: each has a
+    # store of its own in place of the launchers'.
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
+    seconds = int(PATIENCE.total_seconds())
+    return {"is_host": node.index == 0, "read_timeout": seconds, "join_timeout": seconds,
+            "timeout": seconds}
 
 
 def _brief(message: object) -> str:

@@ -1,5 +1,7 @@
 """The process that trains: ``python -m mlops_assets.models.train_process JOB``.
 
+On several nodes it runs on each, with ``--rendezvous HOST:PORT --address HOST --node INDEX``.
+
 ``JOB`` is a JSON file: ``settings`` (TrainingSettings), ``shards``, ``out``, ``checkpoints``,
 ``progress`` (paths) and ``start`` (the model to go on from, or null). Each epoch appends one JSON
 line to ``progress``; under Dagster Pipes it is also logged there. An error that a person can act on
@@ -9,6 +11,7 @@ and threads end with it, and so that a killed training takes nothing else along.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -21,8 +24,8 @@ from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, open_dagster_pipes
 
 from mlops_assets.config import TrainingSettings
 from mlops_assets.contracts.errors import PlatformError
-from mlops_assets.models.distributed import Group, joined, launch
-from mlops_assets.models.train_step import ERROR_FILE
+from mlops_assets.models.distributed import Group, Node, joined, launch
+from mlops_assets.models.train_step import ACTIONABLE, ERROR_FILE
 from mlops_assets.models.training import ALONE, Epoch, pick_device, train
 
 
@@ -68,19 +71,33 @@ def work(job: Path, settings: TrainingSettings) -> None:
             run_job(job, _print, group)
 
 
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="train_process")
+    parser.add_argument("job", type=Path)
+    for name in ("--rendezvous", "--address"):
+        parser.add_argument(name, default="")
+    parser.add_argument("--node", type=int, default=0)
+    return parser.parse_args()
+
+
 def main() -> None:
     """Entry point."""
-    job = Path(sys.argv[1])
+    asked = _arguments()
+    job: Path = asked.job
     try:
         settings = TrainingSettings.model_validate(json.loads(job.read_bytes())["settings"])
-        if settings.processes > 1:
+        if settings.nodes > 1:
+            node = Node(asked.node, settings.nodes, asked.address, asked.rendezvous)
+            launch(settings.processes, work, job, settings, node=node)
+        elif settings.processes > 1:
             launch(settings.processes, work, job, settings)
         else:
             with _told() as say:
                 run_job(job, say)
     except PlatformError as error:
         job.with_name(ERROR_FILE).write_text(str(error))
-        sys.exit(f"training: {error}")
+        sys.stderr.write(f"training: {error}\n")
+        sys.exit(ACTIONABLE)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ from resources.steps import Workspace
 
 POLL_SECONDS = 0.5
 JOB_FILE, PROGRESS_FILE, ERROR_FILE = "job.json", "progress.jsonl", "error.txt"
+# The exit code of a training whose error is in that file; to train again would not help.
+ACTIONABLE = 3
 # GNU OpenMP's threads spin at a barrier for as long as a busy machine keeps one of them waiting;
 # a short spin and then a wait is as fast alone, and several times faster beside other work.
 TRAINING_ENV = {"GOMP_SPINCOUNT": "10000"}

@@ -291,11 +291,14 @@ def test_images_to_train_and_score_are_on_the_shared_volume(overlay: str) -> Non
 def test_only_they_may_make_jobs(overlay: str, makers: set[str]) -> None:
     found = manifests(overlay)
     roles = {each["metadata"]["name"]: each["rules"] for each in found if each["kind"] == "Role"}
-    making = {name for name, rules in roles.items() for rule in rules if "create" in rule["verbs"]}
-    bound = {subject["name"] for each in found if each["kind"] == "RoleBinding"
-             and each["roleRef"]["name"] in making for subject in each["subjects"]}
-    assert making == {"launch-runs"}
-    assert bound == makers
+    making = {name: {what for rule in rules if "create" in rule["verbs"]
+                     for what in rule["resources"]} for name, rules in roles.items()}
+    assert {name: what for name, what in making.items() if what} == {
+        "launch-runs": {"jobs"}, "train-on-nodes": {"services"}}
+    bound = {name: {subject["name"] for each in found if each["kind"] == "RoleBinding"
+                    and each["roleRef"]["name"] == name for subject in each["subjects"]}
+             for name in ("launch-runs", "train-on-nodes")}
+    assert bound == {"launch-runs": makers, "train-on-nodes": makers - {"dagster-daemon"}}
     for rules in roles.values():
         assert not [rule for rule in rules if "*" in json.dumps(rule) or "secrets" in
                     rule["resources"]]

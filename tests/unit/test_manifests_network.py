@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mlops_assets.nodes_job import RENDEZVOUS_PORT
 from tests.manifests import OVERLAYS, Manifest, containers, manifests, pods
 
 COMPONENT = "app.kubernetes.io/component"
@@ -18,6 +19,7 @@ PAIRS = {
     *((each, "dagster-code", 3001)
       for each in ("dagster-webserver", "dagster-view", "dagster-daemon")),
     *((each, "mlflow", 5000) for each in ("operator", *RUNS)),
+    ("training_worker", "training_worker", RENDEZVOUS_PORT),
 }
 # From where the edge and Prometheus come in.
 NAMESPACES = {
@@ -32,17 +34,25 @@ def policies(overlay: str) -> list[Manifest]:
 
 
 def ports_of(overlay: str) -> dict[str, set[int]]:
-    """Component to the ports that its containers have; those of runs have none."""
+    """Component to the ports that its containers have; those of runs have none.
+
+    Of the ports that a training's pods choose, the one that meets them stands for all.
+    """
     return {pod["metadata"]["labels"][COMPONENT]: {
         port["containerPort"] for container in containers(pod)
         for port in container.get("ports", ())} for _, pod in pods(overlay)
-    } | {each: set() for each in RUNS}
+    } | {each: set() for each in RUNS} | {"training_worker": {RENDEZVOUS_PORT}}
 
 
 def selects(selector: Manifest, component: str) -> bool:
     wanted = selector.get("matchLabels", {}).get(COMPONENT, component)
     among = [each["values"] for each in selector.get("matchExpressions", ())]
     return wanted == component and all(component in values for values in among)
+
+
+def has(rule: Manifest, port: int) -> bool:
+    """Whether a port is one of a rule's."""
+    return bool(rule["port"] <= port <= rule.get("endPort", rule["port"]))
 
 
 def allowed(overlay: str, direction: str, one: str, other: str, port: int) -> bool:
@@ -55,7 +65,7 @@ def allowed(overlay: str, direction: str, one: str, other: str, port: int) -> bo
         for rule in spec.get(direction.lower(), ()):
             peers = [each["podSelector"] for each in rule.get(side, ()) if "podSelector" in each]
             fits = side not in rule or any(selects(peer, other) for peer in peers)
-            if fits and port in {each["port"] for each in rule["ports"]}:
+            if fits and any(has(each, port) for each in rule["ports"]):
                 return True
     return False
 
@@ -124,14 +134,16 @@ def test_ports_and_components_of_policies_exist(overlay: str) -> None:
         assert mine, policy["metadata"]["name"]
         for rule in spec.get("ingress", ()):
             for port in rule["ports"]:
-                assert any(port["port"] in ports[each] for each in mine), policy["metadata"]
+                assert any(has(port, mine_too) for each in mine for mine_too in ports[each]), \
+                    policy["metadata"]
         for rule in spec.get("egress", ()):
             for peer in rule.get("to", ()):
                 if "podSelector" not in peer:
                     continue
                 others = [each for each in ports if selects(peer["podSelector"], each)]
                 for port in rule["ports"]:
-                    assert all(port["port"] in ports[each] for each in others) and others
+                    assert others
+                    assert all(any(has(port, theirs) for theirs in ports[each]) for each in others)
 
 
 @pytest.mark.parametrize("overlay", ["dev"])
