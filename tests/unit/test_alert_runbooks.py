@@ -23,7 +23,7 @@ HEADINGS = ("**Means.**", "**How bad.**", "## Look", "## Mend", "## Over when")
 TARGET = re.compile(r"^([a-z-]+):", re.MULTILINE)
 PROGRAMS = {
     "mlops", "make", "dg", "git", "curl", "df", "du", "ls", "tail", "dmesg", "nvidia-smi", "rm",
-    "uptime", "cd",
+    "uptime", "pg_dump", "pg_restore",
 }
 ALERTS = {each.name: each for group in make_alerts(Settings(), Clock()).values() for each in group}
 
