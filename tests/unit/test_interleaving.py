@@ -33,7 +33,7 @@ SEEDS: Final = range(6)
 Seen = dict[str, dict[str, str]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class GatedStore(ArtifactStore):
     """The real store, which stops at the gate before each thing it does."""
 
@@ -126,7 +126,7 @@ def test_record_names_what_was_read(home: Home, point: str, changed: tuple[str, 
         made = home.derived(
             "joined", {"left": "one", "right": "one"},
             lambda work, gate=gate, seen=seen: read_slowly(work, gate, seen), seed=seed,
-            store=GatedStore(home.store.root, gate),
+            store=GatedStore(home.store.root, gate=gate),
         )
         named = check(home, made, seen)
         after = {asset: home.store.pin(asset).version for asset in ("left", "right")}
