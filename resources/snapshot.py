@@ -29,13 +29,14 @@ from resources.durable import (
     sync_tree,
     write_bytes,
 )
+from resources.dvc import SITE_CACHE
 
 MANIFEST: Final = "snapshot.json"
 FORMAT: Final = 1
 CONTENT: Final = "home"
 # Made anew where a platform starts, or of use to running programs alone.
 LEFT_OUT: Final = frozenset({"run", "logs", "work", "metrics", "prometheus", "alertmanager"})
-SCRATCH: Final = frozenset({".tmp", "tmp", "__pycache__"})
+SCRATCH: Final = frozenset({".tmp", "tmp", "__pycache__", SITE_CACHE})
 SQLITE: Final = b"SQLite format 3\x00"
 GROWING: Final = ".jsonl"
 PHASES: Final = 4

@@ -28,6 +28,7 @@ from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.files import PREDICTIONS_FILE
 from resources.dagster_api import DagsterApi
 from resources.data_services import ARTIFACTS, DAGSTER_DATABASE, MLFLOW_DATABASE, PLATFORM_DATABASE
+from resources.dvc import SITE_CACHE
 from resources.journal import hours, journal_folder
 from resources.platform_db import PlatformDatabase
 from resources.store import open_store
@@ -139,7 +140,7 @@ def test_nothing_is_embedded_any_more(platform: Running) -> None:
     assert platform.told["test_accuracy"] > 0.8
     assert not [path for path in platform.home.rglob("*")
                 if path.suffix in {".db", ".sqlite"}
-                and not {".dvc", "prometheus_multiproc_dir"} & set(path.parts)]
+                and not {".dvc", SITE_CACHE, "prometheus_multiproc_dir"} & set(path.parts)]
     kept = fsspec.filesystem("s3").find(f"{BUCKET}/home")
     for part in ("store/dataset/refs/", "store/trained_model/", "store/.steps/", "dvc/files/",
                  "mlflow/"):
