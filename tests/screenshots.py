@@ -22,6 +22,9 @@ PLACE: Final = Path(__file__).parents[1] / "docs" / "screenshots"
 SIZES: Final = {"1440": (1440, 900), "390": (390, 844)}
 # Charts are drawn, and the stream has said its first word.
 STILL_MS: Final = 1500
+# Those further down load when somebody scrolls to them.
+SEEN_IMAGES: Final = """[...document.images].every(
+    each => each.complete || each.getBoundingClientRect().top > innerHeight)"""
 
 
 def pages(address: str) -> dict[str, str]:
@@ -62,7 +65,7 @@ def main() -> None:
                     page.goto(f"{options.address}{path}")
                     page.locator("h1").first.wait_for()
                     page.wait_for_timeout(STILL_MS)
-                    page.wait_for_function("[...document.images].every(each => each.complete)")
+                    page.wait_for_function(SEEN_IMAGES)
                     path_of = options.into / f"{name}-{theme}-{width}.png"
                     page.screenshot(path=path_of)
                     # 256 colours are enough for what has few, at a third of the size.
