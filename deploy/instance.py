@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from resources.data_services import DAGSTER_DATABASE
+
+CODE_LOCATION: Final = "mlops_assets"
 MAX_RUN_SECONDS: Final = 12 * 3600
 START_SECONDS: Final = 300
 
@@ -37,3 +40,17 @@ def common_instance() -> dict[str, Any]:
         "schedules": dict(threads),
         "retention": {"sensor": {**kept}, "schedule": {**kept}},
     }
+
+
+def server_storage() -> dict[str, Any]:
+    """Dagster's storage on a server, by the name of the variable that holds the address.
+
+    ``dagster.yaml`` is repeated in arguments of run pods: the address itself has no place in it.
+    """
+    return {"postgres": {"postgres_url": {"env": DAGSTER_DATABASE}}}
+
+
+def make_workspace(host: str, port: int) -> dict[str, Any]:
+    """``workspace.yaml`` as data: the one running code server."""
+    server = {"host": host, "port": port, "location_name": CODE_LOCATION}
+    return {"load_from": [{"grpc_server": server}]}

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import yaml
 
-from deploy.instance import common_instance
+from deploy.instance import common_instance, make_workspace, server_storage
 from deploy.layout import Layout
 from deploy.monitoring.binaries import Binaries
 from deploy.monitoring.clock import Clock
@@ -27,7 +27,6 @@ from resources.data_services import (
     database_url,
 )
 
-CODE_LOCATION: Final = "mlops_assets"
 DEFINITIONS: Final = "mlops_assets.definitions"
 SERVICE: Final = "service"
 CONSOLE: Final = "console"
@@ -238,12 +237,9 @@ stdout_logfile_backups=3
 
 
 def _storage(layout: Layout) -> dict[str, Any]:
-    """Where Dagster keeps its events: a server that a variable names, or SQLite.
-
-    Only the variable's name goes into the file, which Dagster repeats in arguments of run pods.
-    """
+    """Where Dagster keeps its events: a server that a variable names, or SQLite."""
     if database_url(DAGSTER_DATABASE):
-        return {"postgres": {"postgres_url": {"env": DAGSTER_DATABASE}}}
+        return server_storage()
     return {"sqlite": {"base_dir": str(layout.dagster / "storage")}}
 
 
@@ -254,5 +250,4 @@ def render_dagster(layout: Layout) -> str:
 
 def render_workspace(settings: Settings, ports: Ports) -> str:
     """The workspace of webserver and daemon: both read the one running code server."""
-    server = {"host": settings.platform.host, "port": ports.code, "location_name": CODE_LOCATION}
-    return yaml.safe_dump({"load_from": [{"grpc_server": server}]}, sort_keys=False)
+    return yaml.safe_dump(make_workspace(settings.platform.host, ports.code), sort_keys=False)

@@ -10,8 +10,8 @@ from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from typing import Any, Final
 
+from deploy.instance import CODE_LOCATION
 from deploy.ports import Ports
-from deploy.programs import CODE_LOCATION
 from mlops_assets.contracts.errors import PlatformError
 
 PROBE_SECONDS: Final = 3.0

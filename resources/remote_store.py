@@ -118,16 +118,16 @@ class RemoteStore:
 
     def _has(self, system: Any, root: str, store: Path, names: list[str]) -> bool:
         """Whether all are there, the last by its name, as records of one version may differ."""
-        parent = PurePosixPath(names[-1]).parent
+        *before, last = names
+        if not before:
+            return bool(system.exists(f"{root}/{last}"))
         try:
-            found = system.find(f"{root}/{parent}", detail=True) if names[:-1] else {
-                names[-1]: system.info(f"{root}/{names[-1]}")}
+            found = system.find(f"{root}/{PurePosixPath(last).parent}", detail=True)
         except FileNotFoundError:
             return False
-        sizes = {each[len(root) + 1:] if names[:-1] else each: about["size"]
-                 for each, about in found.items()}
-        return names[-1] in sizes and all(
-            sizes.get(name) == (store / name).stat().st_size for name in names[:-1])
+        sizes = {each[len(root) + 1:]: about["size"] for each, about in found.items()}
+        return last in sizes and all(
+            sizes.get(name) == (store / name).stat().st_size for name in before)
 
     def fetch(self, name: str, into: Path) -> bool:
         """Download the version ``<asset>/<version>`` into an empty folder; False: it has none."""

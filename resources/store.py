@@ -214,8 +214,6 @@ class ArtifactStore:
         A version that is there already is kept if whole and replaced if damaged. The reference
         does not move: ``set_current`` does that.
         """
-        asset = self.root / record.asset
-        asset.mkdir(parents=True, exist_ok=True)
         ref = InputRef(asset=record.asset, partition=record.partition, version=record.version)
         target = self._place(ref)
         (folder / SUMMARY_FILE).write_bytes(canonical_json(summary.model_dump(mode="json")))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -28,32 +30,61 @@ def redis_binary() -> str:
     return done.stdout.strip()
 
 
+@dataclass
+class Redis:
+    """A server on a port of its own, which can be killed and started again.
+
+    ``keep``: what it acknowledged is there again after a kill (an append-only file).
+    """
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    keep: bool = False
+    _process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"redis://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        log = self.folder / "redis.log"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                [redis_binary(), "--bind", "127.0.0.1", "--port", str(self.port), "--dir",
+                 str(self.folder), "--save", "", "--appendonly", "yes" if self.keep else "no"],
+                stdout=output, stderr=output)
+        with redis.Redis.from_url(self.url) as client:
+            until = time.monotonic() + READY_SECONDS
+            while time.monotonic() < until and self._process.poll() is None:
+                try:
+                    client.ping()
+                    return
+                except (redis.ConnectionError, redis.BusyLoadingError):
+                    time.sleep(0.05)
+        raise AssertionError(f"Redis does not answer:\n{log.read_text()}")
+
+    def kill(self) -> None:
+        """End it at once, as a lost machine would."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End it."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
+        self._process.wait(20)
+
+
 @contextmanager
 def redis_server(folder: Path, *, port: int | None = None) -> Iterator[str]:
     """The URL of a server that keeps nothing; it ends with the block."""
-    port = port or free_port()
-    command = [redis_binary(), "--bind", "127.0.0.1", "--port", str(port), "--dir", str(folder)]
-    log = folder / "redis.log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(
-            [*command, "--save", "", "--appendonly", "no"], stdout=output, stderr=output
-        )
+    server = Redis(folder, port or free_port())
     try:
-        url = f"redis://127.0.0.1:{port}"
-        with redis.Redis.from_url(url) as client:
-            _wait(client, server, log)
-        yield url
+        server.start()
+        yield server.url
     finally:
-        server.terminate()
-        server.wait(20)
-
-
-def _wait(client: redis.Redis, server: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + READY_SECONDS
-    while time.monotonic() < until and server.poll() is None:
-        try:
-            client.ping()
-            return
-        except redis.ConnectionError:
-            time.sleep(0.05)
-    raise AssertionError(f"Redis does not answer:\n{log.read_text()}")
+        server.stop()

@@ -88,11 +88,22 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 @contextmanager
 def s3_server() -> Iterator[Forwarder]:
     """A forwarder that is up, to an S3 server without buckets."""
+    with moto_server() as port:
+        forwarder = Forwarder(port)
+        try:
+            forwarder.up()
+            yield forwarder
+        finally:
+            forwarder.close()
+
+
+@contextmanager
+def moto_server() -> Iterator[int]:
+    """The port of an S3 server without buckets, which ends with the block."""
     port = free_port()
     server = subprocess.Popen(
         [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    forwarder = Forwarder(port)
     try:
         until = time.monotonic() + READY_SECONDS
         while True:
@@ -102,9 +113,7 @@ def s3_server() -> Iterator[Forwarder]:
             except OSError:
                 assert time.monotonic() < until and server.poll() is None, "moto does not answer"
                 time.sleep(0.1)
-        forwarder.up()
-        yield forwarder
+        yield port
     finally:
-        forwarder.close()
         server.terminate()
         server.wait(10)

@@ -19,12 +19,10 @@ from deploy.cluster.pods import (
     pod_security,
     volumes,
 )
-from deploy.instance import MAX_RUN_SECONDS, common_instance
+from deploy.instance import MAX_RUN_SECONDS, common_instance, make_workspace, server_storage
 
-CODE_LOCATION: Final = "mlops_assets"
 CODE_HOST: Final = "dagster-code"
 CODE_PORT: Final = 3001
-DATABASE: Final = "MLOPS_DAGSTER_DATABASE_URL"
 # Later than Dagster's own limit, so that Dagster ends the run where it still can.
 DEADLINE_SECONDS: Final = MAX_RUN_SECONDS + 900
 # Long enough for a person to read a failed pod's log.
@@ -80,7 +78,7 @@ def make_launcher() -> dict[str, Any]:
 def make_instance() -> dict[str, Any]:
     """``dagster.yaml`` as data."""
     return {
-        "storage": {"postgres": {"postgres_url": {"env": DATABASE}}},
+        "storage": server_storage(),
         "local_artifact_storage": {
             "module": "dagster.core.storage.root", "class": "LocalArtifactStorage",
             "config": {"base_dir": f"{HOME}/dagster/artifacts"},
@@ -112,5 +110,4 @@ def render_instance() -> str:
 
 def render_workspace() -> str:
     """``workspace.yaml``: the code location's service."""
-    server = {"host": CODE_HOST, "port": CODE_PORT, "location_name": CODE_LOCATION}
-    return dump({"load_from": [{"grpc_server": server}]})
+    return dump(make_workspace(CODE_HOST, CODE_PORT))

@@ -36,11 +36,13 @@ def change(
         state = how(present, datetime.now(UTC))
         if state != present:
             database.change_state(state, actor=actor, action=action, details=details)
-    put_into_effect(home, tracking, name)
+        put_into_effect(home, database, tracking, name)
     return state
 
 
-def put_into_effect(home: Path, tracking: Tracking, name: str) -> None:
+def put_into_effect(
+    home: Path, database: PlatformDatabase, tracking: Tracking, name: str
+) -> None:
     """Make services, the registry's aliases and the edge do what the state says; repeatable.
 
     One process at a time, with the state as it is then: of two changes that follow each other the
@@ -52,8 +54,7 @@ def put_into_effect(home: Path, tracking: Tracking, name: str) -> None:
     """
     (home / SERVING_FILE).parent.mkdir(parents=True, exist_ok=True)
     with locked((home / SERVING_FILE).parent):
-        with closing(PlatformDatabase(home)) as database:
-            state = database.read_state()
+        state = database.read_state()
         publish_state(home, state)
         _point_aliases(tracking, name, state)
         _move_edge(state)

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -27,6 +22,7 @@ from resources.landing import look, read_record
 from sensors.landing import build_landing_sensor
 from tests.digits import write_digits
 from tests.graph import Graph, explain, set_digits
+from tests.s3_server import moto_server
 
 pytestmark = pytest.mark.slow
 DATA = dg.AssetSelection.assets("raw_images", "validated_images", "quarantined_images")
@@ -35,23 +31,8 @@ DATA = dg.AssetSelection.assets("raw_images", "validated_images", "quarantined_i
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
     """The address of a running S3 server with the bucket ``photos``."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    server = subprocess.Popen([sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p",
-                               str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"{url}/moto-api/", timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield url
-    finally:
-        server.terminate()
-        server.wait(10)
+    with moto_server() as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture

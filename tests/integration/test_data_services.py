@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +35,7 @@ from tests.commands import run_mlops
 from tests.digits import write_digits
 from tests.graph import set_digits
 from tests.postgres_server import Postgres, postgres_server
-from tests.redis_server import redis_binary
-from tests.running import free_port
+from tests.redis_server import Redis
 from tests.s3_server import Forwarder, s3_server
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -45,38 +43,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 PROGRAMS = ("DAGSTER", "CODE", "MLFLOW", "SERVICE", "CONSOLE")
 BUCKET = "platform"
 ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
-
-
-@dataclass
-class Redis:
-    """A Redis that keeps what it acknowledged (an append-only file), and can be killed."""
-
-    folder: Path
-    port: int = field(default_factory=free_port)
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        return f"redis://127.0.0.1:{self.port}/0"
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            [redis_binary(), "--bind", "127.0.0.1", "--port", str(self.port), "--dir",
-             str(self.folder), "--save", "", "--appendonly", "yes"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        with redis.Redis.from_url(self.url) as client:
-            for _ in range(400):
-                try:
-                    client.ping()
-                    return
-                except redis.ConnectionError:
-                    time.sleep(0.05)
-        raise AssertionError("Redis does not answer")
-
-    def kill(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
 
 
 @dataclass
@@ -104,7 +70,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("services")
     images = folder / "digits"
     write_digits(images)
-    broker = Redis(folder)
+    broker = Redis(folder, keep=True)
     with pytest.MonkeyPatch.context() as patch, postgres_server() as postgres, s3_server() as s3:
         set_digits(patch, images)
         for name in PROGRAMS:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from mlops_assets.contracts.rollout import RolloutState, SlotAssignment
-from resources.gateway import VARIABLE, EdgeError, challenger_share, open_route
+from resources.gateway import VARIABLE, EdgeError, EdgeRoute, challenger_share, open_route
 from tests.loopback import loopback_server
 
 ROUTE = "/apis/gateway.networking.k8s.io/v1/namespaces/mlops/httproutes/service"
@@ -26,6 +26,14 @@ def state(weight: float | None, *, shadow: bool = False) -> RolloutState:
         slots["shadow" if shadow else "challenger"] = SlotAssignment(
             model_version="b", bento_tag="c:b", weight=weight)
     return RolloutState.model_validate({"revision": 1, "slots": slots})
+
+
+def named(monkeypatch: pytest.MonkeyPatch, name: str) -> EdgeRoute:
+    """The route that the variable names."""
+    monkeypatch.setenv(VARIABLE, name)
+    route = open_route()
+    assert route is not None
+    return route
 
 
 class Cluster:
@@ -106,9 +114,7 @@ def test_the_route_follows_the_state(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch, weight: float | None,
     expected: tuple[int, int],
 ) -> None:
-    monkeypatch.setenv(VARIABLE, "httproute/mlops/service")
-    route = open_route()
-    assert route is not None
+    route = named(monkeypatch, "httproute/mlops/service")
     for _ in range(2):
         route.follow(state(weight))
         assert tuple(cluster.weights().values()) == expected
@@ -121,9 +127,7 @@ def test_the_route_follows_the_state(
 def test_a_change_in_between_is_not_overwritten(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(VARIABLE, "httproute/mlops/service")
-    route = open_route()
-    assert route is not None
+    route = named(monkeypatch, "httproute/mlops/service")
     cluster.interrupted = 2
     route.follow(state(0.1))
     assert cluster.weights()["service-challenger"] == 1_000
@@ -133,9 +137,7 @@ def test_a_change_in_between_is_not_overwritten(
 
 
 def test_the_ingress_follows_the_state(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, "ingress/mlops/service-challenger")
-    route = open_route()
-    assert route is not None
+    route = named(monkeypatch, "ingress/mlops/service-challenger")
     route.follow(state(0.01))
     notes = cluster.objects[INGRESS]["metadata"]["annotations"]
     assert notes == {"nginx.ingress.kubernetes.io/canary": "true",
@@ -146,9 +148,7 @@ def test_the_ingress_follows_the_state(cluster: Cluster, monkeypatch: pytest.Mon
 def test_refusals_name_the_route_and_no_token(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(VARIABLE, "httproute/mlops/service")
-    route = open_route()
-    assert route is not None
+    route = named(monkeypatch, "httproute/mlops/service")
     cluster.status = 403
     with pytest.raises(EdgeError, match="httproute/mlops/service: 403") as caught:
         route.follow(state(0.1))
