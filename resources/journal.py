@@ -30,7 +30,7 @@ FOLDER_FORMAT: Final = "%Y-%m-%dT%H"
 KEY_FORMAT: Final = "%Y-%m-%d-%H:00"
 SLACK_MS: Final = 2_000
 _ID: Final = re.compile(r"0[0-9a-f]{31}")  # 0: milliseconds until the year 2527
-_WHOLE_ID: Final = re.compile(rb'"prediction_id":"([0-9a-f]{32})"')
+WHOLE_ID: Final = re.compile(rb'"prediction_id":"([0-9a-f]{32})"')
 _ID_IN_LINE: Final = re.compile(rb'"prediction_id":"([0-9a-f]{12})')
 _SCAN_BYTES: Final = 65_536
 _AFTER_ALL: Final = 1 << 62
@@ -177,9 +177,18 @@ def hours(folder: Path) -> list[str]:
     return sorted(datetime.strptime(name, FOLDER_FORMAT).strftime(KEY_FORMAT) for name in names)
 
 
+def hour_folder(folder: Path, key: str) -> Path:
+    """Where one hour's files lie, or would.
+
+    Raises:
+        ValueError: ``key`` is not a partition key.
+    """
+    return folder / datetime.strptime(key, KEY_FORMAT).strftime(FOLDER_FORMAT)
+
+
 def list_files(folder: Path, key: str) -> list[Path]:
     """The files of one hour that are there, or of which a head says that they were, sorted."""
-    where = _hour_folder(folder, key)
+    where = hour_folder(folder, key)
     return sorted({path.with_suffix(".jsonl") for path in where.iterdir()
                    if path.suffix in (".jsonl", HEAD_SUFFIX)})
 
@@ -194,7 +203,7 @@ def read_hour(folder: Path, key: str) -> tuple[list[PredictionRecord], list[Feed
         ValueError: ``key`` is not a partition key.
         JournalDamaged: any other line that is not a record; names the file and the line.
     """
-    where = _hour_folder(folder, key)
+    where = hour_folder(folder, key)
     predictions = list(_records(where, "predictions", PredictionRecord))
     predictions.sort(key=lambda record: record.answer.prediction_id)
     return predictions, read_labels(folder, key)
@@ -206,7 +215,7 @@ def read_lines(folder: Path, key: str, marks: Sequence[bytes]) -> Iterator[bytes
     For what looks again and again at few of many records: to read one whole is forty times the
     work. An unfinished last line is left out.
     """
-    where = _hour_folder(folder, key)
+    where = hour_folder(folder, key)
     for path in sorted(where.glob("predictions-*.jsonl")):
         *lines, _unfinished = path.read_bytes().split(b"\n")
         yield from (line for line in lines if any(mark in line for mark in marks))
@@ -214,20 +223,20 @@ def read_lines(folder: Path, key: str, marks: Sequence[bytes]) -> Iterator[bytes
 
 def prediction_ids(folder: Path, key: str) -> set[str]:
     """Ids of the predictions of one hour, without reading their records whole."""
-    where = _hour_folder(folder, key)
+    where = hour_folder(folder, key)
     return {found.decode() for path in where.glob("predictions-*.jsonl")
-            for found in _WHOLE_ID.findall(path.read_bytes())}
+            for found in WHOLE_ID.findall(path.read_bytes())}
 
 
 def read_labels(folder: Path, key: str) -> list[FeedbackRecord]:
     """Labels that came in one hour, by time and then id; as ``read_hour``."""
-    return sorted(_records(_hour_folder(folder, key), "feedback", FeedbackRecord),
+    return sorted(_records(hour_folder(folder, key), "feedback", FeedbackRecord),
                   key=lambda record: (record.at, record.prediction_id, record.label))
 
 
 def read_failures(folder: Path, key: str) -> list[FailureRecord]:
     """Failures of one hour by time; as ``read_hour``."""
-    where = _hour_folder(folder, key)
+    where = hour_folder(folder, key)
     return sorted(_records(where, "failures", FailureRecord), key=lambda record: record.at)
 
 
@@ -243,7 +252,7 @@ def find_line(folder: Path, prediction_id: str) -> tuple[PredictionRecord, bytes
     if found is None:
         return None
     path, line = found
-    return _record(line, PredictionRecord, f"{path}, prediction {prediction_id}"), line
+    return parse_line(line, PredictionRecord, f"{path}, prediction {prediction_id}"), line
 
 
 def locate(folder: Path, prediction_id: str) -> tuple[Path, bytes] | None:
@@ -265,10 +274,6 @@ def locate(folder: Path, prediction_id: str) -> tuple[Path, bytes] | None:
     return None
 
 
-def _hour_folder(folder: Path, key: str) -> Path:
-    return folder / datetime.strptime(key, KEY_FORMAT).strftime(FOLDER_FORMAT)
-
-
 def _bisect(lines: mmap.mmap, limit_ms: int) -> tuple[int, int]:
     """Starts of two nearby lines: one made before ``limit_ms`` (or 0), one not (or the end)."""
     low, high = 0, len(lines)
@@ -286,10 +291,15 @@ def _records(where: Path, kind: Kind, schema: type[Record]) -> Iterator[Record]:
     for path in sorted(where.glob(f"{kind}-*.jsonl")):
         *lines, _unfinished = path.read_bytes().split(b"\n")
         for number, line in enumerate(lines, start=1):
-            yield _record(line, schema, f"{path}, line {number}")
+            yield parse_line(line, schema, f"{path}, line {number}")
 
 
-def _record(line: bytes, schema: type[Record], where: str) -> Record:
+def parse_line(line: bytes, schema: type[Record], where: str) -> Record:
+    """The record of one line, chained or not, without its newline; ``where`` is for the error.
+
+    Raises:
+        JournalDamaged: it is none.
+    """
     try:
         return schema.model_validate_json(unlink(line))
     except ValidationError as error:

@@ -22,7 +22,7 @@ from mlops_assets.contracts.image_statistics import NAMES
 from mlops_assets.contracts.model_card import ModelCard, ModelOrigin
 from mlops_assets.contracts.pixels import PixelSpec
 from mlops_assets.monitoring.log_rows import Hour, read_answers
-from mlops_assets.monitoring.logs import PREDICTION_SCHEMA
+from mlops_assets.monitoring.logs import CODECS, PREDICTION_SCHEMA, REPEATED
 from mlops_assets.monitoring.reference import Reference, held_out_rows
 from mlops_assets.monitoring.watch import judge
 
@@ -63,7 +63,8 @@ def write(folder: Path, hours: int, rows: int) -> None:
         columns = [pa.array(made[field.name] if field.name in made else
                             [same[field.name]] * rows, field.type) for field in PREDICTION_SCHEMA]
         pq.write_table(pa.table(columns, schema=PREDICTION_SCHEMA),
-                       folder / f"{hour:04}.parquet", compression="zstd")
+                       folder / f"{hour:04}.parquet", compression=CODECS,
+                       use_dictionary=REPEATED)
 
 
 def make_reference() -> Reference:

@@ -62,7 +62,10 @@ def write_columns(folder: Path, rows: int) -> None:
     def table(count: int, moved: float) -> pa.Table:
         values = rng.standard_normal((count, COLUMNS), np.float32) @ mixing
         values[:, :8] += moved
-        return pa.table({f"c{index:02}": values[:, index] for index in range(COLUMNS)})
+        # Without nulls, as the vectors in `prediction_log` are.
+        schema = pa.schema([pa.field(f"c{index:02}", pa.float32(), nullable=False)
+                            for index in range(COLUMNS)])
+        return pa.table([values[:, index] for index in range(COLUMNS)], schema=schema)
 
     (folder / "hours").mkdir(parents=True)
     pq.write_table(table(REFERENCE_ROWS, 0), folder / "reference.parquet", use_dictionary=False)

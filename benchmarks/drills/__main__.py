@@ -44,16 +44,16 @@ class Killer(threading.Thread):
         self.kills: Counter[str] = Counter()
         self._supervisor: Final = Supervisor(Layout(home))
         self._mean, self._random = mean, random.Random(seed)
-        self._stop: Final = threading.Event()
+        self._ended: Final = threading.Event()
 
     def stop(self) -> None:
         """End after the present wait."""
-        self._stop.set()
+        self._ended.set()
         self.join()
 
     def run(self) -> None:
         """Body of the thread."""
-        while not self._stop.wait(self._random.expovariate(1 / self._mean)):
+        while not self._ended.wait(self._random.expovariate(1 / self._mean)):
             name = self._random.choice(VICTIMS)
             try:
                 state = self._supervisor.states()[name]

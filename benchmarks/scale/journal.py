@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,11 +24,12 @@ from mlops_assets.contracts.prediction import (
     new_prediction_id,
 )
 from mlops_assets.monitoring.logs import build_prediction_log
-from resources.journal import JournalWriter, hours, read_hour
+from resources.journal import JournalWriter, hours
+from resources.pinned_hour import PinnedHour
 from resources.steps import Workspace
 from resources.store import ArtifactStore
 
-NOW = datetime(2026, 11, 23, 12, 30, tzinfo=UTC)
+HOUR = datetime(2026, 11, 23, 12, tzinfo=UTC)
 CLASSES = tuple(f"class-{number}" for number in range(10))
 SIZE = 64
 TAG = "classifier:aaaaaaaaaaaaaaaa"
@@ -44,12 +45,13 @@ def write(folder: Path, count: int) -> dict[str, float]:
     journal = JournalWriter(folder)
     spent = 0.0
     for number in range(count):
+        moment = HOUR + timedelta(hours=number / count)
         record = PredictionRecord(
-            answer=Answer(prediction_id=new_prediction_id(NOW), label=CLASSES[number % 10],
+            answer=Answer(prediction_id=new_prediction_id(moment), label=CLASSES[number % 10],
                           confidence=0.75, model=model, latency_ms=1.0,
                           probabilities=dict(zip(
                               CLASSES, shares[number].tolist(), strict=True))),
-            at=NOW, image_sha256=sha256(str(number).encode()).hexdigest(), bento_tag=TAG,
+            at=moment, image_sha256=sha256(str(number).encode()).hexdigest(), bento_tag=TAG,
             embedding=vectors[number].tolist(), pixel_mean=100.0, pixel_std=20.0)
         began = time.process_time()
         journal.append(record)
@@ -59,18 +61,18 @@ def write(folder: Path, count: int) -> dict[str, float]:
     return {"write CPU us a prediction": 1e6 * spent / count, "bytes a prediction": size / count}
 
 
-def compact(folder: Path, scratch: Path) -> dict[str, float]:
+def compact(folder: Path, scratch: Path, count: int) -> dict[str, float]:
     """What `prediction_log` does with that hour."""
     began = time.process_time()
-    records, _ = read_hour(folder, hours(folder)[-1])
+    hour = PinnedHour.of(folder, hours(folder)[-1])
     work = Workspace(ArtifactStore(scratch), "2026-11-23-12:00", "bench", {}, scratch / "work",
                      "bench")
     (scratch / "work").mkdir(parents=True)
-    build_prediction_log(records, work)
+    build_prediction_log(hour.records(hour.sha256()), work)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     size = (work.out("prediction_log") / PREDICTIONS_FILE).stat().st_size
-    return {"compact CPU us a prediction": 1e6 * (time.process_time() - began) / len(records),
-            "compact peak GiB": peak, "Parquet bytes a prediction": size / len(records)}
+    return {"compact CPU us a prediction": 1e6 * (time.process_time() - began) / count,
+            "compact peak GiB": peak, "Parquet bytes a prediction": size / count}
 
 
 def measure(counts: tuple[int, ...]) -> list[dict[str, Any]]:
@@ -91,5 +93,5 @@ def measure(counts: tuple[int, ...]) -> list[dict[str, Any]]:
 if __name__ == "__main__":
     _, what, place, size = sys.argv
     told = write(Path(place) / "journal", int(size)) if what == "write" else compact(
-        Path(place) / "journal", Path(place) / "store")
+        Path(place) / "journal", Path(place) / "store", int(size))
     print(json.dumps(told))

@@ -31,8 +31,9 @@ from resources.journal import (
     locate,
     prediction_ids,
     read_failures,
-    read_hour,
+    read_labels,
 )
+from resources.pinned_hour import PinnedHour
 
 
 def verify_home(home: Path, graph: Graph) -> Iterator[Checked]:
@@ -124,8 +125,8 @@ def check_journal(home: Path) -> Iterator[Checked]:
         damages: list[Damage] = []
         count = 1
         try:
-            predictions, feedback = read_hour(journal, hour)
-            count = len(predictions) + len(feedback) + len(read_failures(journal, hour))
+            count = sum(1 for _ in PinnedHour.of(journal, hour).records())
+            count += len(read_labels(journal, hour)) + len(read_failures(journal, hour))
         except JournalDamaged as error:
             path, _, problem = str(error).partition(", line ")
             damages.append(Damage(Path(path), f"is damaged in line {problem}",

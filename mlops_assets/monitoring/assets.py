@@ -16,7 +16,7 @@ from mlops_assets.monitoring.hours import first_hour
 from mlops_assets.monitoring.logs import (
     build_feedback_labels,
     build_prediction_log,
-    hash_records,
+    hash_labels,
 )
 from mlops_assets.monitoring.performance import build_performance_report
 from mlops_assets.monitoring.rollouts import build_rollout_report, facts, follow, look
@@ -37,8 +37,9 @@ from mlops_assets.provenance.record import InputRef
 from mlops_assets.serving.effect import change
 from resources.engine import build_engine, usable_cores
 from resources.folders import Kept, hash_listing, list_files, open_folder
-from resources.journal import journal_folder, read_hour, read_labels
+from resources.journal import journal_folder, read_labels
 from resources.mlflow import Tracking
+from resources.pinned_hour import PinnedHour
 from resources.platform import Platform
 from resources.platform_db import PlatformDatabase
 from resources.steps import Step, StepResult, parent_of
@@ -63,10 +64,12 @@ FOLDERS: Final = dg.DynamicPartitionsDefinition(name="scoring")
 def prediction_log(context: dg.AssetExecutionContext, platform: Platform) -> Results:
     """Compact one hour of predictions."""
     hour = context.partition_key
-    predictions, _ = read_hour(journal_folder(platform.root), hour)
+    pinned = PinnedHour.of(journal_folder(platform.root), hour)
+    sha256 = pinned.sha256()
     step = Step("monitoring", ("prediction_log",),
-                config={"hour": hour, "predictions_sha256": hash_records(predictions)})
-    yield from materialize(context, platform, step, partial(build_prediction_log, predictions))
+                config={"hour": hour, "predictions_sha256": sha256})
+    yield from materialize(context, platform, step,
+                           partial(build_prediction_log, pinned.records(sha256)))
 
 
 @dg.asset(
@@ -82,7 +85,7 @@ def feedback_labels(context: dg.AssetExecutionContext, platform: Platform) -> Re
     hour = context.partition_key
     feedback = read_labels(journal_folder(platform.root), hour)
     step = Step("monitoring", ("feedback_labels",),
-                config={"hour": hour, "feedback_sha256": hash_records(feedback)})
+                config={"hour": hour, "feedback_sha256": hash_labels(feedback)})
     yield from materialize(context, platform, step, partial(build_feedback_labels, feedback))
 
 

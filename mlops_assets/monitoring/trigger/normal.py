@@ -32,6 +32,8 @@ TAIL: Final = (
      7.868691311456132591e-4, 0.0148753612908506148525, 0.13692988092273580531,
      0.59983220655588793769, 1.0),
 )
+# [8, 3, 2]: power, range of the argument, numerator or denominator.
+POLYNOMIALS: Final = np.moveaxis(np.array([CENTRE, MIDDLE, TAIL]), -1, 0)
 SMALLEST: Final = 1e-300
 
 
@@ -44,10 +46,15 @@ def upper_quantile(tail: Floats) -> Floats:
     below = np.clip(tail, SMALLEST, 1.0 - 2**-53)
     centred = 0.5 - below
     near = 0.180625 - centred * centred
-    centre = centred * np.polyval(CENTRE[0], near) / np.polyval(CENTRE[1], near)
     far = np.sqrt(-np.log(np.minimum(below, 1.0 - below)))
-    middle = np.polyval(MIDDLE[0], far - 1.6) / np.polyval(MIDDLE[1], far - 1.6)
-    outer = np.polyval(TAIL[0], far - 5.0) / np.polyval(TAIL[1], far - 5.0)
+    # All six polynomials at once: arrays are small, so that calls are what costs.
+    arguments = np.stack([near, far - 1.6, far - 5.0])[:, None]
+    first, *others = POLYNOMIALS.reshape(8, 3, 2, *[1] * tail.ndim)
+    value = first
+    for coefficients in others:
+        value = value * arguments + coefficients
+    centre = centred * value[0, 0] / value[0, 1]
+    middle, outer = value[1:, 0] / value[1:, 1]
     sided = np.sign(centred) * np.where(far <= 5.0, middle, outer)
     return np.where(np.abs(centred) <= 0.425, centre, sided)
 
@@ -93,4 +100,4 @@ def count_z(
     place = (np.arange(len(counts)).reshape(-1, *[1] * (counts.ndim - 1)), counts)
     exactly, fewer, more = (table[place] for table in tables)
     upper, lower = more + toss * exactly, fewer + (1.0 - toss) * exactly
-    return np.where(upper < lower, upper_quantile(upper), -upper_quantile(lower))
+    return np.where(upper < lower, 1.0, -1.0) * upper_quantile(np.minimum(upper, lower))
