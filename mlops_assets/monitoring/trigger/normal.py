@@ -33,7 +33,7 @@ TAIL: Final = (
      0.59983220655588793769, 1.0),
 )
 # [8, 3, 2]: power, range of the argument, numerator or denominator.
-POLYNOMIALS: Final = np.moveaxis(np.array([CENTRE, MIDDLE, TAIL]), -1, 0)
+POLYNOMIALS: Final[Floats] = np.moveaxis(np.array([CENTRE, MIDDLE, TAIL]), -1, 0)
 SMALLEST: Final = 1e-300
 
 
@@ -56,7 +56,8 @@ def upper_quantile(tail: Floats) -> Floats:
     centre = centred * value[0, 0] / value[0, 1]
     middle, outer = value[1:, 0] / value[1:, 1]
     sided = np.sign(centred) * np.where(far <= 5.0, middle, outer)
-    return np.where(np.abs(centred) <= 0.425, centre, sided)
+    found: Floats = np.where(np.abs(centred) <= 0.425, centre, sided)
+    return found
 
 
 def hypergeometric(
