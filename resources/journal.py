@@ -217,8 +217,7 @@ def read_lines(folder: Path, key: str, marks: Sequence[bytes]) -> Iterator[bytes
     """
     where = hour_folder(folder, key)
     for path in sorted(where.glob("predictions-*.jsonl")):
-        *lines, _unfinished = path.read_bytes().split(b"\n")
-        yield from (line for line in lines if any(mark in line for mark in marks))
+        yield from (line for line in whole_lines(path) if any(mark in line for mark in marks))
 
 
 def prediction_ids(folder: Path, key: str) -> set[str]:
@@ -289,9 +288,22 @@ def _bisect(lines: mmap.mmap, limit_ms: int) -> tuple[int, int]:
 
 def _records(where: Path, kind: Kind, schema: type[Record]) -> Iterator[Record]:
     for path in sorted(where.glob(f"{kind}-*.jsonl")):
-        *lines, _unfinished = path.read_bytes().split(b"\n")
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(whole_lines(path), start=1):
             yield parse_line(line, schema, f"{path}, line {number}")
+
+
+def whole_lines(path: Path, size: int | None = None) -> Iterator[bytes]:
+    """Lines of a file, without their newlines, of its first ``size`` bytes or all.
+
+    It ends before a line that is not finished: what is written meanwhile would be its other half.
+    """
+    left = path.stat().st_size if size is None else size
+    with path.open("rb") as file:
+        for line in file:
+            left -= len(line)
+            if left < 0 or not line.endswith(b"\n"):
+                return
+            yield line[:-1]
 
 
 def parse_line(line: bytes, schema: type[Record], where: str) -> Record:

@@ -17,7 +17,14 @@ from typing import NamedTuple
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.prediction import PredictionRecord
 from resources.chain import unlink
-from resources.journal import SLACK_MS, WHOLE_ID, JournalDamaged, hour_folder, parse_line
+from resources.journal import (
+    SLACK_MS,
+    WHOLE_ID,
+    JournalDamaged,
+    hour_folder,
+    parse_line,
+    whole_lines,
+)
 
 
 class JournalChanged(PlatformError):
@@ -83,7 +90,7 @@ class PinnedHour:
 def _in_order(path: Path, size: int) -> Iterator[Line]:
     waiting: list[Line] = []
     newest_ms, last = 0, b""
-    for line in _whole_lines(path, size):
+    for line in _lines(path, size):
         if line.id < last:
             raise JournalDamaged(f"{line.where}: its id is more than {SLACK_MS} ms older than one "
                                  "before it")
@@ -96,19 +103,13 @@ def _in_order(path: Path, size: int) -> Iterator[Line]:
         yield heapq.heappop(waiting)
 
 
-def _whole_lines(path: Path, size: int) -> Iterator[Line]:
-    """Lines that end within the first ``size`` bytes."""
-    at = 0
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            at += len(line)
-            if at > size or not line.endswith(b"\n"):
-                return
-            where = f"{path}, line {number}"
-            found = WHOLE_ID.search(line)
-            if found is None:
-                raise JournalDamaged(f"{where}: not a record (it has no prediction_id)")
-            yield Line(found.group(1), where, unlink(line[:-1]))
+def _lines(path: Path, size: int) -> Iterator[Line]:
+    for number, line in enumerate(whole_lines(path, size), start=1):
+        where = f"{path}, line {number}"
+        found = WHOLE_ID.search(line)
+        if found is None:
+            raise JournalDamaged(f"{where}: not a record (it has no prediction_id)")
+        yield Line(found.group(1), where, unlink(line))
 
 
 def _moment_ms(line: Line) -> int:

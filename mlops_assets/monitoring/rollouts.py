@@ -31,7 +31,7 @@ STEP_MARKS: Final = [b'"step":"%b"' % step.encode() for step in LADDER]
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Standing:
     """A state of serving, and the judgement of its step; None where there is no rollout."""
 
     state: RolloutState
@@ -40,7 +40,7 @@ class Look:
 
 def look(
     home: Path, state: RolloutState, settings: RolloutSettings, *, now: datetime | None = None
-) -> Look:
+) -> Standing:
     """Judge the present step by what the journal has of the rollout, latest hour first.
 
     What was answered or failed after ``now`` (when reading begins, unless given) does not count.
@@ -48,7 +48,7 @@ def look(
     answers are, and every slot would seem to fail more often than it does.
     """
     if state.step not in LADDER or state.changed_at is None:
-        return Look(state, None)
+        return Standing(state, None)
     until = now or datetime.now(UTC)
     folder = journal_folder(home)
     predictions: list[Seen] = []
@@ -67,7 +67,7 @@ def look(
     answers = sum(each.revision == state.revision and each.version == version
                   for each in predictions)
     progress = Progress((until - state.changed_at).total_seconds(), answers)
-    return Look(state, judge(evidence, settings, progress))
+    return Standing(state, judge(evidence, settings, progress))
 
 
 def _ended(key: str, moment: datetime) -> bool:
@@ -80,7 +80,7 @@ def _judged(state: RolloutState, predictions: list[Seen]) -> bool:
     return len(rollout_of(state, predictions).revisions - {state.revision}) > 0
 
 
-def follow(found: Look, present: RolloutState, now: datetime) -> RolloutState:
+def follow(found: Standing, present: RolloutState, now: datetime) -> RolloutState:
     """The state after a look; the present one where it has changed since, or nothing is to do."""
     judgement = found.judgement
     if judgement is None or present.revision != found.state.revision:
@@ -92,7 +92,7 @@ def follow(found: Look, present: RolloutState, now: datetime) -> RolloutState:
     return present
 
 
-def facts(found: Look) -> dict[str, Any]:
+def facts(found: Standing) -> dict[str, Any]:
     """The evidence of a look, as it stands in the audit log and in the report."""
     judgement = found.judgement
     return {
@@ -103,7 +103,7 @@ def facts(found: Look) -> dict[str, Any]:
     }
 
 
-def build_rollout_report(found: Look, after: RolloutState, work: Workspace) -> None:
+def build_rollout_report(found: Standing, after: RolloutState, work: Workspace) -> None:
     """Fill ``rollout_report``."""
     body = facts(found)
     (work.out("rollout_report") / REPORT_FILE).write_bytes(canonical_json(

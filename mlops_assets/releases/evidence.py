@@ -16,8 +16,8 @@ from mlops_assets.contracts.prediction import (
     Slot,
 )
 from mlops_assets.contracts.rollout import LADDER, RolloutState
+from mlops_assets.releases.confidence_sequences import Counts
 from mlops_assets.releases.judgement import Compared, Metric
-from mlops_assets.releases.sequential import Counts
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from mlops_assets.config import RolloutSettings
-from mlops_assets.releases.sequential import Counts, Interval, difference
+from mlops_assets.releases.confidence_sequences import Counts, Interval, difference
 
 # `wrong pairs` are answers of both models to the same images, `wrong` those to images of their own.
 Metric = Literal["failed", "slow", "wrong", "wrong pairs"]

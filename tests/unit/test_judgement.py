@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.special import betaln
 
 from mlops_assets.config import RolloutSettings
+from mlops_assets.releases.confidence_sequences import Counts, confidence_sequence, difference
 from mlops_assets.releases.judgement import Compared, Progress, judge
-from mlops_assets.releases.sequential import Counts, confidence_sequence, difference
 
 RULES = RolloutSettings()
 LONG = Progress(seconds=1e6, answers=10**6)

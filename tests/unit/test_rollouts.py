@@ -22,9 +22,9 @@ from mlops_assets.contracts.prediction import (
 )
 from mlops_assets.contracts.rollout import RolloutState
 from mlops_assets.monitoring.rollouts import follow, look
+from mlops_assets.releases.confidence_sequences import Counts
 from mlops_assets.releases.evidence import Seen, gather
 from mlops_assets.releases.judgement import Compared
-from mlops_assets.releases.sequential import Counts
 from mlops_assets.serving.states import advance, arrive, hold, promote, release, roll_back
 from resources.journal import JournalWriter, journal_folder
 from sensors.rollout import build_rollout_sensor
