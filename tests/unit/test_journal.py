@@ -31,6 +31,7 @@ from resources.journal import (
     hours,
     list_files,
     read_hour,
+    whole_lines,
 )
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -113,6 +114,18 @@ def test_journal_names_a_damaged_line(tmp_path: Path, damage: bytes) -> None:
     path.write_bytes(b"\n".join([lines[0], damage, lines[1], b""]))
     with pytest.raises(JournalDamaged, match=r"predictions-.*, line 2"):
         read_hour(tmp_path, KEY)
+
+
+def test_a_line_that_is_finished_while_it_is_read_is_not_read_by_halves(tmp_path: Path) -> None:
+    path = tmp_path / "lines"
+    path.write_bytes(b"first\nsec")
+    lines = whole_lines(path)
+    assert next(lines) == b"first"
+    with path.open("ab") as file:
+        file.write(b"ond\nthird\n")
+    assert list(lines) == []
+    assert list(whole_lines(path)) == [b"first", b"second", b"third"]
+    assert list(whole_lines(path, 14)) == [b"first", b"second"]
 
 
 def test_find_ignores_what_is_no_id(tmp_path: Path) -> None:
