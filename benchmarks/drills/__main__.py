@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
@@ -27,12 +28,13 @@ from benchmarks.report import Report, describe_machine, publish
 from deploy.layout import Layout
 from deploy.ports import recorded_ports
 from deploy.supervisor import Supervisor, SupervisorError
-from resources.dagster_api import DagsterApi
+from resources.dagster_api import DagsterApi, DagsterError, JobRun
 from resources.journal import hours, journal_folder, read_hour
 
 VICTIMS: Final = ("daemon", "webserver", "service", "mlflow")
 SHIFTS: Final = ("rotated", "inverted", "upside-down", "noise")
 RECORD: Final = "story.json"
+BACK_SECONDS: Final = 120
 PORTS: Final = ("DAGSTER", "CODE", "MLFLOW", "SERVICE", "CONSOLE", "PROMETHEUS", "ALERTMANAGER")
 
 
@@ -86,6 +88,23 @@ def play(home: Path, number: int, mean: float) -> tuple[dict[str, Any], Counter[
     return told, killer.kills
 
 
+def retrainings(port: int) -> list[JobRun]:
+    """Dagster's runs of the retraining; whoever was killed last may not be back yet.
+
+    Raises:
+        DagsterError: the webserver does not come back.
+    """
+    until = time.monotonic() + BACK_SECONDS
+    while True:
+        try:
+            with closing(DagsterApi(f"http://127.0.0.1:{port}")) as api:
+                return api.runs("retrain")
+        except DagsterError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(1)
+
+
 def faults_of(home: Path, told: dict[str, Any]) -> list[str]:
     """What must not be after a story."""
     if not told:
@@ -95,8 +114,7 @@ def faults_of(home: Path, told: dict[str, Any]) -> list[str]:
         found.append(f"promoted: {told['promoted']}, wrong one: {told['bad_model_promoted']}")
     ports = recorded_ports(Layout(home).ports)
     assert ports is not None
-    with closing(DagsterApi(f"http://127.0.0.1:{ports.dagster}")) as api:
-        attempts = Counter(run.tags.get("dagster/run_key", "") for run in api.runs("retrain"))
+    attempts = Counter(run.tags.get("dagster/run_key", "") for run in retrainings(ports.dagster))
     found += [f"{count} retrainings for {key}" for key, count in attempts.items() if count > 1]
     known: set[str] = set()
     twice = 0
@@ -118,7 +136,7 @@ def faults_of(home: Path, told: dict[str, Any]) -> list[str]:
 def main() -> int:
     """Entry point; 1 when something was not as it must be."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.drills", description=__doc__)
-    parser.add_argument("--stories", type=int, default=4)
+    parser.add_argument("--stories", type=int, default=3)
     parser.add_argument("--mean", type=float, default=12.0, help="seconds between two kills")
     parser.add_argument("--quick", action="store_true", help="one story; keeps nothing")
     options = parser.parse_args()

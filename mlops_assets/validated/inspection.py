@@ -14,7 +14,7 @@ from PIL import Image, UnidentifiedImageError
 from mlops_assets.config import ValidationSettings
 from mlops_assets.contracts.manifest import THUMBNAIL_SIDE, Reason
 from mlops_assets.contracts.pixels import ImageFormat, sniff_format
-from mlops_assets.validated.issues import SIDE, Look, look_at, within_side
+from mlops_assets.validated.issues import SIDE, Look, look_at, shrink, within_side
 
 # The header's dimensions are compared with `max_pixels` before a pixel is decoded, so Pillow's
 # own guard, which only warns below twice its limit, is not needed.
@@ -98,7 +98,7 @@ def _decode(image: Image.Image, found: ImageFormat, limits: ValidationSettings) 
         return Fault("blank", f"standard deviation {std:.2f}; at least {limits.blank_std:g}")
     grey = within_side(np.asarray(
         pixels if pixels.ndim == 2 else cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8))
-    small = cv2.resize(grey, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA)
+    small = shrink(grey, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
     # Sides that were rounded would make another shape.
     look = replace(look_at(grey), aspect=min(width, height) / max(width, height))
     return Facts(found, mode, width, height, mean, std, small.tobytes(), look)

@@ -67,8 +67,22 @@ def within_side(grey: NDArray[np.uint8]) -> NDArray[np.uint8]:
     longest = max(height, width)
     if longest <= SIDE:
         return grey
-    size = (max(1, width * SIDE // longest), max(1, height * SIDE // longest))
-    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return shrink(grey, max(1, width * SIDE // longest), max(1, height * SIDE // longest))
+
+
+def shrink(grey: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """Means of areas of an image, uint8 ``[H, W]``; about ten times as fast as one step of them.
+
+    Halved while it can be, which OpenCV does with vectors, and then interpolated. An odd last row
+    or column is left out when it is halved.
+    """
+    while grey.shape[0] >= 2 * height and grey.shape[1] >= 2 * width:
+        rows, columns = grey.shape[0] // 2, grey.shape[1] // 2
+        grey = np.asarray(cv2.resize(grey[: 2 * rows, : 2 * columns], (columns, rows),
+                                     interpolation=cv2.INTER_AREA), np.uint8)
+    if grey.shape == (height, width):
+        return grey
+    return np.asarray(cv2.resize(grey, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def look_at(grey: NDArray[np.uint8]) -> Look:
@@ -76,7 +90,7 @@ def look_at(grey: NDArray[np.uint8]) -> Look:
     height, width = grey.shape
     longest = max(height, width)
     small = within_side(grey)
-    counts = np.bincount(small.reshape(-1), minlength=256)
+    counts = cv2.calcHist([small], [0], None, [256], [0, 256]).reshape(-1)
     below = counts.cumsum()
     filled = counts[counts > 0]
     deviation = float(cv2.meanStdDev(small)[1][0, 0])
@@ -93,7 +107,7 @@ def look_at(grey: NDArray[np.uint8]) -> Look:
 
 def _hash(grey: NDArray[np.uint8]) -> int:
     """64 bits: whether each of the lowest 8 x 8 frequencies lies above their median."""
-    tile = cv2.resize(grey, (HASH_SIDE, HASH_SIDE), interpolation=cv2.INTER_AREA)
+    tile = shrink(grey, HASH_SIDE, HASH_SIDE)
     low = cv2.dct(tile.astype(np.float32))[:LOW, :LOW].reshape(-1)
     return int.from_bytes(np.packbits(low > np.sort(low[1:])[MIDDLE]).tobytes())
 
