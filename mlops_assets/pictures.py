@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mlops_assets.contracts.summary import MAX_PICTURE_BYTES
 
+LEAST_SIDE: Final = 20
 INK: Final = "#1f2937"
 MUTED: Final = "#9ca3af"
 SERIES: Final = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#0891b2")
@@ -58,8 +59,9 @@ def contact_sheet(
         png = cv2.imencode(".png", _sheet(rows, side), [cv2.IMWRITE_PNG_COMPRESSION, 9])[1]
         if len(png) <= MAX_PICTURE_BYTES:
             return png.tobytes()
-        if side > 20:
-            side -= 4
+        if side > LEAST_SIDE:
+            # Bytes grow about with the area.
+            side = max(LEAST_SIDE, min(side - 1, int(side * (MAX_PICTURE_BYTES / len(png)) ** 0.5)))
         else:
             rows = [(title, images[: max(1, len(images) // 2)]) for title, images in rows]
             rows = rows if len(rows[0][1]) > 1 else rows[: max(1, len(rows) // 2)]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,14 @@ from mlops_assets.pictures import contact_sheet
 from mlops_assets.provenance.hashing import digest_files, sha256_json
 from mlops_assets.raw.feedback import READ, FeedbackSource
 from mlops_assets.raw.labelled import READERS, open_images, open_labelled, open_source
-from mlops_assets.raw.snapshot import read_batches, write_snapshot
+from mlops_assets.raw.snapshot import write_snapshot
 from mlops_assets.raw.sources import RawImage, Source, SourceError
 from resources.folders import Folder, LocalFolder, hash_listing, list_files, show_path
 from resources.steps import Workspace
 
-SHEET_COLUMNS = 10
+SHEET_COLUMNS: Final = 10
+# As large as a picture shows them, and small enough to be kept for each of many classes.
+TILE_SIDE: Final = 40
 
 
 def describe_source(settings: DatasetSettings) -> dict[str, Any]:
@@ -91,7 +94,8 @@ def _fill(
     classes: tuple[str, ...],
 ) -> None:
     out, summary = work.out("raw_images"), work.summary("raw_images")
-    facts = write_snapshot(out, images, classes)
+    tiles: dict[str, list[NDArray[np.uint8]]] = {}
+    facts = write_snapshot(out, _sampled(images, settings.pixels, tiles), classes)
     missing = [name for name in classes if not facts.per_class.get(name)]
     summary.values |= {"rows": facts.images, "bytes": facts.bytes, "shards": facts.shards,
                        "classes": len(classes)}
@@ -100,37 +104,31 @@ def _fill(
     ]
     summary.check("every_class_has_images", passed=not missing, blocking=False,
                   description=f"without images: {', '.join(missing) or 'none'}")
-    if sample := list(_sample(work, settings)):
+    if sample := sorted((label, shown) for label, shown in tiles.items() if shown):
         summary.add_picture("sample", contact_sheet(sample))
 
 
-def _sample(
-    work: Workspace, settings: DatasetSettings
-) -> Iterator[tuple[str, list[NDArray[np.uint8]]]]:
-    """The first decodable images of each class."""
-    found: dict[str, list[NDArray[np.uint8]]] = {}
-    for batch in read_batches(work.out("raw_images"), ["label", "content"]):
-        labels, contents = batch.column("label").to_pylist(), batch.column("content")
-        for index, label in enumerate(labels):
-            tiles = found.setdefault(label, [])
-            if len(tiles) < SHEET_COLUMNS:
-                try:
-                    tiles.append(_tile(contents[index].as_py(), settings.pixels))
-                except UndecodableImage:
-                    # Validation names the fault; the sample only shows what can be shown.
-                    continue
-        if all(len(tiles) == SHEET_COLUMNS for tiles in found.values()) and len(found) > 1:
-            break
-    yield from sorted((label, tiles) for label, tiles in found.items() if tiles)
+def _sampled(
+    images: Iterable[RawImage], pixels: PixelSpec, tiles: dict[str, list[NDArray[np.uint8]]]
+) -> Iterator[RawImage]:
+    """The images; on their way the first of each class that can be decoded go to ``tiles``."""
+    for image in images:
+        shown = tiles.setdefault(image.label, [])
+        if len(shown) < SHEET_COLUMNS:
+            # Validation names the fault; the sample only shows what can be shown.
+            with suppress(UndecodableImage):
+                shown.append(_tile(image.content, pixels))
+        yield image
 
 
 def _tile(content: bytes, pixels: PixelSpec) -> NDArray[np.uint8]:
-    """A small picture of an image in the shape that training sees; quicker than its pixels.
+    """A small picture of an image as training sees it; quicker than its pixels.
 
     Raises:
         UndecodableImage: it can not be decoded, or is too large to be looked at here.
     """
-    mode, size = "L" if pixels.channels == 1 else "RGB", (pixels.width, pixels.height)
+    mode = "L" if pixels.channels == 1 else "RGB"
+    size = (min(pixels.width, TILE_SIDE), min(pixels.height, TILE_SIDE))
     found = sniff_format(content)
     if found is None:
         raise UndecodableImage("no image")
@@ -145,4 +143,4 @@ def _tile(content: bytes, pixels: PixelSpec) -> NDArray[np.uint8]:
         raise UndecodableImage(f"{type(error).__name__}: {error}") from error
     if shown is None:
         raise UndecodableImage(f"more than {MAX_PIXELS} pixels")
-    return np.asarray(shown, np.uint8).reshape(pixels.shape)
+    return np.asarray(shown, np.uint8).reshape(*size[::-1], pixels.channels)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -17,6 +18,7 @@ from mlops_assets.raw.sources import RawImage
 
 SHARD_BYTES: Final = 256 << 20
 ROW_GROUP_ROWS: Final = 4096
+ROW_GROUP_BYTES: Final = 16 << 20
 
 
 class EmptySource(PlatformError):
@@ -33,6 +35,31 @@ class SnapshotFacts:
     per_class: dict[str, int]
 
 
+class _Group:
+    """Rows that are written together."""
+
+    def __init__(self) -> None:
+        self.columns: dict[str, list[str]] = {
+            name: [] for name in SNAPSHOT_SCHEMA.names if name != "content"}
+        self.contents: list[bytes] = []
+        self.bytes = 0
+
+    def add(self, image: RawImage) -> None:
+        for name, value in (("image_id", sha256_bytes(image.content)), ("source", image.source),
+                            ("label", image.label), ("origin_split", image.origin_split)):
+            self.columns[name].append(value)
+        self.contents.append(image.content)
+        self.bytes += len(image.content)
+
+    def table(self) -> pa.Table:
+        ends = np.cumsum([0, *map(len, self.contents)]).astype(np.int32)
+        # A builder would copy the bytes again each time that it grows.
+        joined = pa.Array.from_buffers(pa.binary(), len(self.contents), [
+            None, pa.py_buffer(ends), pa.py_buffer(b"".join(self.contents))])
+        return pa.table({name: joined if name == "content" else self.columns[name]
+                         for name in SNAPSHOT_SCHEMA.names}, schema=SNAPSHOT_SCHEMA)
+
+
 class _Shards:
     """Writes row groups, and begins a new file when the current one is full."""
 
@@ -41,15 +68,15 @@ class _Shards:
         self.count, self.room = 0, 0
         self.writer: pq.ParquetWriter | None = None
 
-    def write(self, rows: list[dict[str, object]], size: int) -> None:
-        if self.writer is None or self.room < size:
+    def write(self, group: _Group) -> None:
+        if self.writer is None or self.room < group.bytes:
             self.close()
             path = self.folder / f"images-{self.count:05d}.parquet"
             self.writer = pq.ParquetWriter(path, SNAPSHOT_SCHEMA, compression="none",
                                            use_dictionary=["label", "origin_split"])
             self.count, self.room = self.count + 1, self.shard_bytes
-        self.writer.write_table(pa.Table.from_pylist(rows, schema=SNAPSHOT_SCHEMA))
-        self.room -= size
+        self.writer.write_table(group.table())
+        self.room -= group.bytes
 
     def close(self) -> None:
         if self.writer is not None:
@@ -66,24 +93,20 @@ def write_snapshot(
     Raises:
         EmptySource: there is no image.
     """
-    shards, held = _Shards(folder, shard_bytes), 0
-    rows: list[dict[str, object]] = []
+    shards, group = _Shards(folder, shard_bytes), _Group()
+    most = min(shard_bytes, ROW_GROUP_BYTES)
     per_class: dict[str, int] = {}
     total = count = 0
     try:
         for image in images:
-            rows.append({
-                "image_id": sha256_bytes(image.content), "source": image.source,
-                "label": image.label, "origin_split": image.origin_split,
-                "content": image.content,
-            })
+            group.add(image)
             per_class[image.label] = per_class.get(image.label, 0) + 1
-            held, total, count = held + len(image.content), total + len(image.content), count + 1
-            if len(rows) == ROW_GROUP_ROWS or held >= shard_bytes:
-                shards.write(rows, held)
-                rows, held = [], 0
-        if rows:
-            shards.write(rows, held)
+            total, count = total + len(image.content), count + 1
+            if len(group.contents) == ROW_GROUP_ROWS or group.bytes >= most:
+                shards.write(group)
+                group = _Group()
+        if group.contents:
+            shards.write(group)
     finally:
         shards.close()
     if not count:
