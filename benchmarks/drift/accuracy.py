@@ -8,8 +8,8 @@ class shares follow the answers where these explain the shift), and a ridge regr
 ATCs that is fitted on held-out images under the other families of shifts. All but the last are
 fitted on no shift, so each family is unseen to all. Errors are the mean over families of the mean
 absolute error. "Harmful" windows lost 10 points or more, "harmless" ones less than 2; either is
-counted where the estimate says 5 points or more. Ours was chosen with these families in view, then
-checked on other rows, another network and textures. The second table is of the shifts of
+counted where the estimate says 5 points or more. Ours was chosen with these
+families, another network and textures in view. The second table is of the shifts of
 *Failing Loudly* with 10, 50 and 100 % of images affected, and of windows that only differ in class
 shares, which are drawn from a Dirichlet distribution. Labels are counted until the drift report
 would certify a drop from an error of 10 % on 10,000 held-out rows: the error of that held-out
