@@ -1,11 +1,13 @@
 """How often the model is right in production: estimated without labels, certified with some.
 
-Without labels: average thresholded confidence (Garg et al. 2022, *Leveraging Unlabeled Data to
-Predict Out-of-Distribution Performance*). The share of rows whose score lies above the threshold
-that as many held-out rows exceed as the model had right. Scores are confidence, the margin to the
+Without labels: three estimates whose blind spots differ, and their mean; nothing is fitted on
+shifts. Average thresholded confidence (ATC, Garg et al. 2022, *Leveraging Unlabeled Data to Predict
+Out-of-Distribution Performance*) is the share of rows whose score lies above the threshold that as
+many held-out rows exceed as the model had right. Its scores are confidence, the margin to the
 second class, entropy and, where the reference has class centres, nearness to the answered class and
-to the principal axes. Each has its own blind spots, so the mean of their estimates counts; nothing
-is fitted on shifts.
+to the principal axes; the mean over them is one estimate. The others are two by confidence optimal
+transport (see ``transport``), which see that a shift has made the model sure of a few classes.
+Without probabilities the first counts alone.
 
 With labels: a test by betting (Waudby-Smith & Ramdas 2024) that the error is at most what it was on
 held-out rows plus a tolerance. Likelihood ratios of larger errors are mixed over how large the
@@ -21,6 +23,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mlops_assets.monitoring.transport import Transport
 from mlops_assets.monitoring.trigger.views import SMALLEST_SHARE, Rows
 
 # Rises of the error above what is allowed, and the share of the stake that each has.
@@ -88,11 +91,35 @@ def estimate_by_score(
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class Estimator:
+    """Held-out rows of which it is known whether they are right, bool ``[N]``."""
+
+    held_out: Rows
+    right: NDArray[np.bool_]
+    transport: Transport | None
+
+    @classmethod
+    def fit(cls, held_out: Rows, right: NDArray[np.bool_]) -> Estimator:
+        """Without probabilities there is no transport."""
+        known = held_out.probabilities is not None and len(right) > 0
+        return cls(held_out, right, Transport.fit(held_out, right) if known else None)
+
+    def by_method(self, window: Rows) -> dict[str, float]:
+        """A window's accuracy by the mean of the ATCs and by each transport; not clipped."""
+        scored = estimate_by_score(self.held_out, self.right, window)
+        found = {"scores": float(np.mean(list(scored.values())))}
+        return found | (self.transport.estimate(window) if self.transport is not None else {})
+
+    def estimate(self, window: Rows) -> Estimate:
+        """Accuracy of a window."""
+        mean = float(np.clip(np.mean(list(self.by_method(window).values())), 0, 1))
+        return Estimate(mean, float(self.right.mean()), len(window.predicted))
+
+
 def estimate(held_out: Rows, right: NDArray[np.bool_], window: Rows) -> Estimate:
-    """Accuracy of a window, from held-out rows of which it is known whether they are right."""
-    found = estimate_by_score(held_out, right, window)
-    mean = float(np.clip(np.mean(list(found.values())), 0, 1))
-    return Estimate(mean, float(right.mean()), len(window.predicted))
+    """Accuracy of one window; ``Estimator`` is for several."""
+    return Estimator.fit(held_out, right).estimate(window)
 
 
 def measure(

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 
 from mlops_assets.config import DriftSettings
-from mlops_assets.monitoring.accuracy import Estimate, Measured, estimate, measure
+from mlops_assets.monitoring.accuracy import Estimate, Estimator, Measured, measure
 from mlops_assets.monitoring.columns import Columns
 from mlops_assets.monitoring.drift import DriftReport, View, compare
 from mlops_assets.monitoring.drift_pictures import draw
@@ -138,10 +138,11 @@ def _accuracy(seen: Seen, settings: DriftSettings) -> tuple[list[Estimate], Meas
     if right is None or held is None:
         return [], None
     end = seen.frame.height
-    estimates = [
-        estimate(held, right, seen.rows.part(slice(start, start + size)))
-        for start in (end - 2 * size, end - size)
-    ] if end >= 2 * size else []
+    estimates: list[Estimate] = []
+    if end >= 2 * size:
+        known = Estimator.fit(held, right)
+        estimates = [known.estimate(seen.rows.part(slice(start, start + size)))
+                     for start in (end - 2 * size, end - size)]
     truths = (seen.labelled["label"] == seen.labelled["truth"]).to_numpy()
     return estimates, measure(truths, right, tolerance=settings.label_tolerance,
                               alpha=settings.label_alpha)

@@ -48,7 +48,7 @@ class Rows:
     novelty: Mapping[str, Values] = field(default_factory=dict)
 
 
-    def part(self, chosen: NDArray[np.bool_] | slice) -> Rows:
+    def part(self, chosen: NDArray[np.bool_] | NDArray[np.int64] | slice) -> Rows:
         """Some of the rows."""
         return Rows(
             predicted=self.predicted[chosen], confidence=self.confidence[chosen],
