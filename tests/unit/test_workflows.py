@@ -89,11 +89,11 @@ def test_every_job_has_least_rights_and_an_end() -> None:
         assert "uses" in job or 0 < job["timeout-minutes"] <= 120, f"{file}: {name}"
 
 
-def test_every_action_has_a_whole_version_and_leaves_no_credentials() -> None:
+def test_every_action_is_pinned_by_digest_and_leaves_no_credentials() -> None:
     using = [step for step in steps() if "uses" in step]
     assert using
     for step in using:
-        assert re.fullmatch(r"[\w.-]+/[\w./-]+@v\d+\.\d+\.\d+", step["uses"]), step["uses"]
+        assert re.fullmatch(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}", step["uses"]), step["uses"]
         if step["uses"].startswith("actions/checkout@"):
             assert step["with"] == {"persist-credentials": False}
 
