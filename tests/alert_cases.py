@@ -41,6 +41,7 @@ class _Alert:
 CRITICAL, WARNING, INFO = ({"severity": each} for each in ("critical", "warning", "info"))
 SERVICE = 'up{job="service",instance="s"}'
 CONSOLE = 'up{job="console",instance="c"}'
+MLFLOW = 'up{job="mlflow",instance="m"}'
 DISK = 'mlops_disk_{}_bytes{{path="/srv"}}'
 DISK_FULL = {DISK.format("size"): "1000x200"}
 RUNS = 'mlops_dagster_sensor_running{sensor="drift"}'
@@ -177,6 +178,12 @@ ALERTS = (
     _Alert("ConsoleDown").fires(
         "no answer", {CONSOLE: "1 0x20"}, {**CRITICAL, "job": "console", "instance": "c"},
     ).silent("it answers", {CONSOLE: "1x20"}),
+
+    _Alert("MlflowDown").fires(
+        "no answer", {MLFLOW: "1 0x20"}, {**WARNING, "job": "mlflow", "instance": "m"},
+    ).silent("a single scrape failed", {MLFLOW: "1 1 0 1x20"}, at="2m")
+    .silent("it answers", {MLFLOW: "1x20"})
+    .silent("it is not scraped", {CONSOLE: "1x20"}),
 
     _Alert("ConsoleSourceDown").fires(
         "one is silent", {'mlops_source_up{source="MLflow"}': "1 0x20",

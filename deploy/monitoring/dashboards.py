@@ -112,6 +112,9 @@ LOOP: Final = Dashboard("mlops-loop", "The loop", (
     Panel("Journal not yet in the graph", {"lag": "mlops:journal_lag:seconds"}, "s"),
     Panel("Rollout's revision", {"wanted": "mlops_rollout_revision_wanted",
                                  "serves": "mlops_rollout_revision"}),
+    Panel("Requests to MLflow", {"all": "mlops:mlflow_requests:rate5m"}, "reqps"),
+    Panel("MLflow's answers", {"p95": "mlops:mlflow_request_seconds:p95"}, "s"),
+    Panel("MLflow fails", {"5xx": "mlops:mlflow_requests_5xx:share5m"}, "percentunit"),
     Panel("Traffic by model", {
         "{{slot}} {{version}}": "slot_version:mlops_predictions:rate5m"}, "reqps"),
 ))
