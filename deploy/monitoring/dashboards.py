@@ -87,6 +87,10 @@ MODEL: Final = Dashboard("mlops-model", "Model quality and drift", (
     Panel("Labels that agree", {"agree": "mlops:feedback_agrees:share1h"}, "percentunit"),
     Panel("Images unlike the reference", {
         "{{slot}} {{version}}": "slot_version:mlops_novel_images:share1h"}, "percentunit"),
+    Panel("Brightness and contrast of images, 0 to 255", {
+        f"{what} {{{{slot}}}} {{{{version}}}}": f"slot_version:mlops_image_{what}:mean1h"
+        for what in ("brightness", "contrast")
+    }, columns=24),
     Panel("Answered classes", {
         "{{slot}} {{version}} {{label}}": "slot_version_label:mlops_predictions:share1h",
     }, "percentunit", columns=12),

@@ -92,6 +92,10 @@ def _models(clock: Clock) -> list[Recording]:
         Recording("slot_version:mlops_prediction_confidence:p10",
                   f"histogram_quantile(0.1, sum by (slot, version, le) "
                   f"(rate({confidence}_bucket[{long}])))"),
+        *(Recording(f"slot_version:mlops_image_{what}:mean1h",
+                    f"sum by (slot, version) (rate(mlops_image_{what}_sum[{long}])) / "
+                    f"(sum by (slot, version) (rate(mlops_image_{what}_count[{long}])) > 0)")
+          for what in ("brightness", "contrast")),
         Recording("slot_version:mlops_novel_images:share1h",
                   _share(f"sum by (slot, version) (rate(mlops_novel_images_total[{long}]))",
                          by_version)),

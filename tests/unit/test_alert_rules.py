@@ -40,7 +40,8 @@ OTHERS = {
     "up", "scrape_duration_seconds", "node_cpu_seconds_total", "node_network_receive_bytes_total",
     "node_network_transmit_bytes_total",
 }
-SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
+SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"),
+            "summary": ("_sum", "_count")}
 EXAMPLE = re.compile(r"^```yaml\n(receivers:.*?)^```$", re.MULTILINE | re.DOTALL)
 OWN = re.compile(r"(prometheus|alertmanager|process|go)_\w+")
 
@@ -106,12 +107,13 @@ def _spoken(text: str, labels: dict[str, str], value: str) -> str:
 
 
 def _expected(case: Case) -> Iterator[dict[str, Any]]:
-    for labels in case.fires:
+    values = case.value if isinstance(case.value, tuple) else (case.value,) * len(case.fires)
+    for labels, value in zip(case.fires, values, strict=True):
         alert = next(each for each in alerts()
                      if (each.name, each.severity) == (case.alert, labels["severity"]))
         yield {"exp_labels": labels, "exp_annotations": {
-            "summary": _spoken(alert.summary, labels, case.value),
-            "description": _spoken(alert.description, labels, case.value),
+            "summary": _spoken(alert.summary, labels, value),
+            "description": _spoken(alert.description, labels, value),
             "runbook_url": alert.runbook,
         }}
 
