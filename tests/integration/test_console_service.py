@@ -195,7 +195,8 @@ def test_a_file_that_is_no_image_is_refused_before_it_is_sent(trying: Page) -> N
 def test_a_picture_of_the_camera_is_answered(trying: Page, platform: Platform) -> None:
     trying.get_by_role("button", name="Use the camera").click()
     expect(trying.locator("video")).to_be_visible()
-    trying.wait_for_function("document.querySelector('video').videoWidth > 0")
+    # It has a picture to show.
+    expect(trying.locator("video")).to_have_js_property("readyState", 4)
     trying.get_by_role("button", name="Take the picture").click()
     expect(trying.locator("video")).to_be_hidden()
     assert answered(trying, platform).answer.confidence > 0
