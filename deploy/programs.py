@@ -19,6 +19,7 @@ from deploy.monitoring.clock import Clock
 from deploy.monitoring.render import Targets, render_monitoring
 from deploy.ports import Ports
 from mlops_assets.config import PROJECT_ROOT, Settings
+from mlops_assets.contracts.pages import DAGSTER_PAGES
 from resources.data_services import (
     DAGSTER_DATABASE,
     MLFLOW_DATABASE,
@@ -98,7 +99,7 @@ def _viewer(layout: Layout, host: str, ports: Ports) -> tuple[Program, ...]:
     return (Program("dagster-view", (
         str(Path(sys.executable).parent / "dagster-webserver"), "-h", host,
         "-p", str(ports.dagster_view), "-w", str(layout.workspace), "--read-only",
-        "--path-prefix", "/dagster", "--live-data-poll-rate", "5000",
+        "--path-prefix", DAGSTER_PAGES, "--live-data-poll-rate", "5000",
     ), ""),)
 
 
@@ -138,6 +139,7 @@ def render_monitors(settings: Settings, layout: Layout, ports: Ports) -> dict[Pa
         console=f"{platform.host}:{ports.console}",
         prometheus=f"{platform.host}:{ports.prometheus}",
         alertmanager=f"{platform.host}:{ports.alertmanager}",
+        mlflow=f"{platform.host}:{ports.mlflow}",
         node=platform.node_exporter,
     )
     receivers = PROJECT_ROOT / platform.receivers if platform.receivers else None
@@ -169,6 +171,8 @@ def make_environment(
         "MLOPS_CONSOLE_SERVICE_URL": f"http://{host}:{ports.service}",
         **({} if not ports.dagster_view else {
             "MLOPS_CONSOLE_DAGSTER_VIEW_URL": f"http://{host}:{ports.dagster_view}"}),
+        **({} if not settings.platform.mlflow_view else {
+            "MLOPS_CONSOLE_MLFLOW_VIEW_URL": f"http://{host}:{ports.mlflow}"}),
         **({} if not ports.prometheus else {
             "MLOPS_CONSOLE_PROMETHEUS_URL": f"http://{host}:{ports.prometheus}",
             "MLOPS_CONSOLE_ALERTMANAGER_URL": f"http://{host}:{ports.alertmanager}",

@@ -13,6 +13,7 @@ from typing import Any, Final
 from deploy.instance import CODE_LOCATION
 from deploy.ports import Ports
 from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.contracts.pages import DAGSTER_PAGES
 
 PROBE_SECONDS: Final = 3.0
 QUERY_SECONDS: Final = 30.0
@@ -113,7 +114,7 @@ def make_probes(host: str, ports: Ports) -> dict[str, Probe]:
         "code": lambda: _listens(host, ports.code),
         "mlflow": lambda: _answers(host, ports.mlflow, "/health"),
         "webserver": lambda: _loads_code(host, ports.dagster),
-        "dagster-view": lambda: _answers(host, ports.dagster_view, "/dagster/server_info"),
+        "dagster-view": lambda: _answers(host, ports.dagster_view, f"{DAGSTER_PAGES}/server_info"),
         "daemon": lambda: _daemons_run(host, ports.dagster),
         "service": lambda: _answers(host, ports.service, "/readyz"),
         "console": lambda: _answers(host, ports.console, "/readyz"),

@@ -276,6 +276,8 @@ class PlatformSettings(Section):
     alertmanager_port: int = Field(9093, ge=0, le=65535)
     dagster_view: bool = Field(
         False, description="Dagster's pages, to look at, behind the console's sessions")
+    mlflow_view: bool = Field(
+        False, description="MLflow's pages, to look at, behind the console's sessions")
     dagster_view_port: int = Field(3002, ge=0, le=65535)
     monitoring: bool = Field(True, description="Prometheus and Alertmanager, where there are any")
     scrape_seconds: float = Field(15.0, ge=0.5, description="between two looks of Prometheus")

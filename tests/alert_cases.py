@@ -13,7 +13,7 @@ PREDICT = 'route="/v1/predict"'
 class Case:
     """Series a minute apart in promtool's notation, and who fires at the end.
 
-    ``fires`` holds the labels of each alert, ``value`` its value as a person reads it.
+    ``fires`` holds the labels of each alert, ``value`` its value as a person reads it, or one each.
     """
 
     alert: str
@@ -21,7 +21,7 @@ class Case:
     series: dict[str, str]
     at: str = "10m"
     fires: tuple[Labels, ...] = ()
-    value: str = ""
+    value: str | tuple[str, ...] = ""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class _Alert:
 CRITICAL, WARNING, INFO = ({"severity": each} for each in ("critical", "warning", "info"))
 SERVICE = 'up{job="service",instance="s"}'
 CONSOLE = 'up{job="console",instance="c"}'
+MLFLOW = 'up{job="mlflow",instance="m"}'
 DISK = 'mlops_disk_{}_bytes{{path="/srv"}}'
 DISK_FULL = {DISK.format("size"): "1000x200"}
 RUNS = 'mlops_dagster_sensor_running{sensor="drift"}'
@@ -105,6 +106,16 @@ ALERTS = (
     _Alert("LatencyBudgetBurn").fires(
         "a fifth is slow for an hour", _latency(80, 60), CRITICAL, WARNING, at="1h", value="20%",
     ).fires("a twentieth is slow for a day", _latency(95, 1440), WARNING, at="1d", value="5%")
+    .fires("a fifth is slow in the tenth hour", {
+        f'mlops_request_seconds_bucket{{{PREDICT},le="0.25"}}': "0+100x540 54080+80x59",
+        f"mlops_request_seconds_count{{{PREDICT}}}": "0+100x600",
+    }, CRITICAL, WARNING, at="10h", value=("20%", "2%"))
+    .fires("a little less for six hours", _latency(92, 360), CRITICAL, WARNING, at="6h",
+           value="8%")
+    .fires("it burnt for an hour and is over: nothing that is urgent", {
+        f'mlops_request_seconds_bucket{{{PREDICT},le="0.25"}}': "0+80x60 4900+100x125",
+        f"mlops_request_seconds_count{{{PREDICT}}}": "0+100x186",
+    }, WARNING, at="3h", value="6.667%")
     .silent("what the budget allows", _latency(996, 1440), at="1d")
     .silent("all are in time", _latency(100, 60), at="1h")
     .silent("hardly anybody asks", {
@@ -177,6 +188,12 @@ ALERTS = (
     _Alert("ConsoleDown").fires(
         "no answer", {CONSOLE: "1 0x20"}, {**CRITICAL, "job": "console", "instance": "c"},
     ).silent("it answers", {CONSOLE: "1x20"}),
+
+    _Alert("MlflowDown").fires(
+        "no answer", {MLFLOW: "1 0x20"}, {**WARNING, "job": "mlflow", "instance": "m"},
+    ).silent("a single scrape failed", {MLFLOW: "1 1 0 1x20"}, at="2m")
+    .silent("it answers", {MLFLOW: "1x20"})
+    .silent("it is not scraped", {CONSOLE: "1x20"}),
 
     _Alert("ConsoleSourceDown").fires(
         "one is silent", {'mlops_source_up{source="MLflow"}': "1 0x20",

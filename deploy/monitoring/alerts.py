@@ -22,6 +22,7 @@ UNRELEASED: Final = "mlops_rollout_revision_wanted == 0"
 # As the console calls them.
 SERVICE_SOURCE: Final = "Service"
 DAGSTER_SOURCE: Final = "Dagster"
+MLFLOW_SOURCE: Final = "MLflow"
 ERROR_SHARE: Final = 0.05
 # Not scaled by the clock: on a busy machine ticks are late, however short the intervals are.
 LATE_SECONDS: Final = 60
@@ -208,6 +209,13 @@ def _machine(clock: Clock) -> list[Alert]:
             summary="The console at {{ $labels.instance }} does not answer",
             description="It also tells Prometheus of drift, runs, sensors and the disk: until it "
                         "is back, alarms about these stay silent.",
+        ),
+        Alert(
+            name="MlflowDown", severity="warning", wait=MINUTE,
+            expr='up{job="mlflow"} == 0',
+            summary="MLflow at {{ $labels.instance }} does not answer",
+            description="Training can log nothing and fails, and no model can be registered or "
+                        "given an alias. Predictions go on.",
         ),
         Alert(
             name="ConsoleSourceDown", severity="warning", wait=2 * MINUTE,

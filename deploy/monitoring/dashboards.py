@@ -87,6 +87,10 @@ MODEL: Final = Dashboard("mlops-model", "Model quality and drift", (
     Panel("Labels that agree", {"agree": "mlops:feedback_agrees:share1h"}, "percentunit"),
     Panel("Images unlike the reference", {
         "{{slot}} {{version}}": "slot_version:mlops_novel_images:share1h"}, "percentunit"),
+    Panel("Brightness and contrast of images, 0 to 255", {
+        f"{what} {{{{slot}}}} {{{{version}}}}": f"slot_version:mlops_image_{what}:mean1h"
+        for what in ("brightness", "contrast")
+    }, columns=24),
     Panel("Answered classes", {
         "{{slot}} {{version}} {{label}}": "slot_version_label:mlops_predictions:share1h",
     }, "percentunit", columns=12),
@@ -112,6 +116,9 @@ LOOP: Final = Dashboard("mlops-loop", "The loop", (
     Panel("Journal not yet in the graph", {"lag": "mlops:journal_lag:seconds"}, "s"),
     Panel("Rollout's revision", {"wanted": "mlops_rollout_revision_wanted",
                                  "serves": "mlops_rollout_revision"}),
+    Panel("Requests to MLflow", {"all": "mlops:mlflow_requests:rate5m"}, "reqps"),
+    Panel("MLflow's answers", {"p95": "mlops:mlflow_request_seconds:p95"}, "s"),
+    Panel("MLflow fails", {"5xx": "mlops:mlflow_requests_5xx:share5m"}, "percentunit"),
     Panel("Traffic by model", {
         "{{slot}} {{version}}": "slot_version:mlops_predictions:rate5m"}, "reqps"),
 ))

@@ -92,6 +92,10 @@ def _models(clock: Clock) -> list[Recording]:
         Recording("slot_version:mlops_prediction_confidence:p10",
                   f"histogram_quantile(0.1, sum by (slot, version, le) "
                   f"(rate({confidence}_bucket[{long}])))"),
+        *(Recording(f"slot_version:mlops_image_{what}:mean1h",
+                    f"sum by (slot, version) (rate(mlops_image_{what}_sum[{long}])) / "
+                    f"(sum by (slot, version) (rate(mlops_image_{what}_count[{long}])) > 0)")
+          for what in ("brightness", "contrast")),
         Recording("slot_version:mlops_novel_images:share1h",
                   _share(f"sum by (slot, version) (rate(mlops_novel_images_total[{long}]))",
                          by_version)),
@@ -116,6 +120,7 @@ def _quality() -> list[Recording]:
 def _machinery(clock: Clock) -> list[Recording]:
     short = clock.window(5 * MINUTE)
     looks = f"sum by (where) (rate(mlops_cache_total[{short}]))"
+    tracked = f"sum(rate(mlops_mlflow_requests_total[{short}]))"
     return [
         Recording("where:mlops_cache_hits:share5m", _share(
             f'sum by (where) (rate(mlops_cache_total{{outcome="hit"}}[{short}]))', looks)),
@@ -127,6 +132,12 @@ def _machinery(clock: Clock) -> list[Recording]:
         Recording("version:mlops_batch_images:mean5m",
                   f"sum by (version) (rate(mlops_batch_images_sum[{short}])) / "
                   f"(sum by (version) (rate(mlops_batch_images_count[{short}])) > 0)"),
+        Recording("mlops:mlflow_requests:rate5m", tracked),
+        Recording("mlops:mlflow_requests_5xx:share5m", _share(
+            f'sum(rate(mlops_mlflow_requests_total{{status=~"5.."}}[{short}]))', tracked)),
+        Recording("mlops:mlflow_request_seconds:p95",
+                  "histogram_quantile(0.95, sum by (le) "
+                  f"(rate(mlops_mlflow_request_seconds_bucket[{short}])))"),
         Recording("mlops:shed:rate5m", f"sum(rate(mlops_shed_total[{short}]))"),
         Recording("path:mlops_disk_free:share", "mlops_disk_free_bytes / mlops_disk_size_bytes"),
         Recording("gpu:mlops_gpu_utilization:mean5m",

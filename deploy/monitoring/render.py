@@ -9,7 +9,12 @@ from typing import Any, Final
 
 import yaml
 
-from deploy.monitoring.alerts import DAGSTER_SOURCE, SERVICE_SOURCE, make_alerts
+from deploy.monitoring.alerts import (
+    DAGSTER_SOURCE,
+    MLFLOW_SOURCE,
+    SERVICE_SOURCE,
+    make_alerts,
+)
 from deploy.monitoring.clock import DAY, MINUTE, Clock, duration
 from deploy.monitoring.recording import make_recordings
 from mlops_assets.config import Settings
@@ -36,6 +41,7 @@ class Targets:
     console: str
     prometheus: str
     alertmanager: str
+    mlflow: str = ""
     node: str = ""
 
 
@@ -136,6 +142,8 @@ def render_alertmanager(
             _silences(['alertname="ServiceDown"'], [f'alertname=~"{"|".join(OF_THE_SERVICE)}"']),
             _silences(['alertname="ServiceDown"'],
                       ['alertname="ConsoleSourceDown"', f'source="{SERVICE_SOURCE}"']),
+            _silences(['alertname="MlflowDown"'],
+                      ['alertname="ConsoleSourceDown"', f'source="{MLFLOW_SOURCE}"']),
             _silences(['alertname="ConsoleSourceDown"', f'source="{DAGSTER_SOURCE}"'],
                       [f'alertname=~"{"|".join(OF_DAGSTER)}"']),
             _silences(['severity="critical"'], ['severity=~"warning|info"'], "alertname", "path"),

@@ -45,15 +45,16 @@ def write_monitoring(layout: Layout, out: Path, targets: Targets, profile: str |
 @click.option("--console", required=True, metavar="HOST:PORT")
 @click.option("--prometheus", required=True, metavar="HOST:PORT")
 @click.option("--alertmanager", required=True, metavar="HOST:PORT")
+@click.option("--mlflow", default="", metavar="HOST:PORT", help="MLflow, where it is measured.")
 @click.option("--node", default="", metavar="HOST:PORT", help="A node exporter, if there is one.")
 @click.option("--profile", default=None, help="demo, default or production.")
 def main(
-    out: Path, service: str, console: str, prometheus: str, alertmanager: str, node: str,
-    profile: str | None,
+    out: Path, service: str, console: str, prometheus: str, alertmanager: str,
+    mlflow: str, node: str, profile: str | None,
 ) -> None:
     """Write the files; PLATFORM_HOME names the platform."""
     targets = Targets(service=service, console=console, prometheus=prometheus,
-                      alertmanager=alertmanager, node=node)
+                      alertmanager=alertmanager, mlflow=mlflow, node=node)
     try:
         home = load_settings(profile).home
         names = write_monitoring(Layout(home), out, targets, profile)

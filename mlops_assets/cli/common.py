@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from mlops_assets.config import Settings
+    from resources.platform_db import PlatformDatabase
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -37,6 +38,18 @@ def settings_of(profile: str | None) -> Settings:
     settings = load_settings(profile)
     os.environ[PROFILE_VARIABLE] = settings.profile
     return settings
+
+
+@contextmanager
+def opened_database(profile: str | None) -> Iterator[PlatformDatabase]:
+    """The platform database of a profile's home, until the block ends."""
+    from resources.platform_db import PlatformDatabase
+
+    database = PlatformDatabase(settings_of(profile).home)
+    try:
+        yield database
+    finally:
+        database.close()
 
 
 def print_json(value: Any) -> None:

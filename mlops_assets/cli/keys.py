@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from mlops_assets.cli.common import json_option, print_json, profile_option, settings_of, to_stderr
+from mlops_assets.cli.common import (
+    json_option,
+    opened_database,
+    print_json,
+    profile_option,
+    to_stderr,
+)
 from resources.person import operating_user
 
 if TYPE_CHECKING:
@@ -86,13 +92,9 @@ def revoke(key_id: str, reason: str, profile: str | None, as_json: bool) -> None
 @contextmanager
 def _opened(profile: str | None) -> Iterator[ApiKeys]:
     from resources.api_keys import ApiKeys
-    from resources.platform_db import PlatformDatabase
 
-    database = PlatformDatabase(settings_of(profile).home)
-    try:
+    with opened_database(profile) as database:
         yield ApiKeys(database)
-    finally:
-        database.close()
 
 
 def _moment(expires: str | None) -> datetime | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from mlops_assets.cli.common import json_option, print_json, profile_option, settings_of
+from mlops_assets.cli.common import json_option, opened_database, print_json, profile_option
 from resources.person import operating_user
 
 if TYPE_CHECKING:
@@ -81,10 +81,6 @@ def remove(name: str, reason: str, profile: str | None, as_json: bool) -> None:
 @contextmanager
 def _opened(profile: str | None) -> Iterator[ConsoleUsers]:
     from resources.console_users import ConsoleUsers
-    from resources.platform_db import PlatformDatabase
 
-    database = PlatformDatabase(settings_of(profile).home)
-    try:
+    with opened_database(profile) as database:
         yield ConsoleUsers(database)
-    finally:
-        database.close()

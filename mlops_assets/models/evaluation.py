@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlops_assets.config import GateSettings
+from mlops_assets.contracts.confusion import confusion_matrix
 from mlops_assets.contracts.files import EVALUATION_FILE
 from mlops_assets.contracts.manifest import FEEDBACK_PREFIX
 from mlops_assets.contracts.model_card import read_card
@@ -42,7 +43,7 @@ def build_evaluation(settings: GateSettings, work: Workspace, *, threads: int) -
     classes, test = read_classes(shards), read_shard(shards, "test")
     probabilities, _ = run_network(work.read("trained_model"), test.images, threads=threads)
     predicted = probabilities.argmax(axis=1)
-    confusion = metrics.confusion_matrix(test.labels, predicted, len(classes))
+    confusion = confusion_matrix(test.labels, predicted, len(classes))
     per_class = metrics.class_scores(confusion, classes)
     calibration = metrics.calibrate(probabilities, test.labels)
     scores = Scores(

@@ -34,12 +34,6 @@ class Calibration:
     ece: float
 
 
-def confusion_matrix(labels: Labels, predicted: Labels, classes: int) -> NDArray[np.int64]:
-    """Counts ``[K, K]``: row is the label, column the prediction."""
-    flat = np.bincount(labels * classes + predicted, minlength=classes * classes)
-    return flat.reshape(classes, classes).astype(np.int64)
-
-
 def class_scores(confusion: NDArray[np.int64], names: Sequence[str]) -> list[ClassScore]:
     """Scores of each class from a confusion matrix."""
     scores = []

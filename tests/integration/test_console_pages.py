@@ -135,6 +135,8 @@ def test_the_label_queue_is_worked_by_keys(
             home, addresses=Addresses(service=service)) as address, opened(
             browser, address, "/labels") as page:
         expect(page.locator("main img").first).to_be_visible()
+        badge = page.get_by_role("link", name="Label queue").locator(".n")
+        expect(badge).to_have_text(str(len(small_platform.predictions)))
         page.keyboard.press("2")
         page.wait_for_timeout(1500)
         assert [each["label"] for each in Service.labels] == [small_platform.card.classes[1]]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,13 +13,17 @@ from typing import Any
 import httpx
 import pytest
 from fastapi.testclient import TestClient
+from playwright.sync_api import Page, expect, sync_playwright
 
 from mlops_assets.contracts.files import SERVING_FILE
+from mlops_assets.contracts.prediction import PredictionRecord
+from mlops_assets.provenance.hashing import sha256_bytes
 from mlops_assets.releases.bento import build_bento
 from mlops_assets.serving.states import arrive, release
 from resources.journal import find, hours, journal_folder, read_labels
 from resources.mlflow import CHAMPION, PROGRAM_TAG, Tracking
-from tests.console import change, change_headers, running_console
+from tests.chromium import OPTIONS
+from tests.console import change, change_headers, running_console, serving_console
 from tests.model_dir import CLASSES, encode, random_image, write_model_dir
 from tests.rollout_platform import NAME, Platform
 from tests.running import serving
@@ -134,6 +141,65 @@ def test_an_image_that_is_tried_is_answered_explained_and_labelled(
     folder = journal_folder(platform.home)
     labels = [each for key in hours(folder) for each in read_labels(folder, key)]
     assert (labels[-1].prediction_id, labels[-1].label) == (told["id"], CLASSES[1])
+
+
+@pytest.fixture
+def trying(platform: Platform) -> Iterator[Page]:
+    """The page to try images on, in a browser whose camera shows a test picture."""
+    service = Addresses(service=f"http://127.0.0.1:{platform.port}")
+    with serving_console(platform.home, addresses=service) as address, \
+            sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=[
+            *OPTIONS, "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"])
+        page = browser.new_page()
+        page.goto(f"{address}/try")
+        yield page
+        browser.close()
+
+
+def answered(page: Page, platform: Platform) -> PredictionRecord:
+    """The journaled answer that the page shows."""
+    link = page.get_by_role("link", name="answer", exact=True)
+    expect(link).to_be_visible(timeout=60_000)
+    expect(page.get_by_text("Computing the heat map…")).to_be_hidden(timeout=60_000)
+    expect(page.get_by_text("No heat map")).to_be_hidden()
+    place = link.get_attribute("href")
+    assert place is not None
+    kept = find(journal_folder(platform.home), place.split("/")[-1])
+    assert isinstance(kept, PredictionRecord)
+    expect(page.locator("main").get_by_text(kept.answer.label).first).to_be_visible()
+    return kept
+
+
+def test_an_image_that_is_dropped_on_the_page_is_answered(
+    trying: Page, platform: Platform
+) -> None:
+    dropped = trying.evaluate_handle("""(content) => {
+        const all = new DataTransfer();
+        const bytes = Uint8Array.from(atob(content), (each) => each.charCodeAt(0));
+        all.items.add(new File([bytes], "coat.png", { type: "image/png" }));
+        return all; }""", b64encode(IMAGE).decode())
+    place = trying.locator(".drop")
+    place.dispatch_event("dragover", {"dataTransfer": dropped})
+    expect(place).to_have_class(re.compile("over"))
+    place.dispatch_event("drop", {"dataTransfer": dropped})
+    assert answered(trying, platform).image_sha256 == sha256_bytes(IMAGE)
+
+
+def test_a_file_that_is_no_image_is_refused_before_it_is_sent(trying: Page) -> None:
+    trying.locator("input[type=file]").set_input_files(
+        {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no image"})
+    expect(trying.get_by_role("alert")).to_have_text("notes.txt is not an image.")
+
+
+def test_a_picture_of_the_camera_is_answered(trying: Page, platform: Platform) -> None:
+    trying.get_by_role("button", name="Use the camera").click()
+    expect(trying.locator("video")).to_be_visible()
+    # It has a picture to show.
+    expect(trying.locator("video")).to_have_js_property("readyState", 4)
+    trying.get_by_role("button", name="Take the picture").click()
+    expect(trying.locator("video")).to_be_hidden()
+    assert answered(trying, platform).answer.confidence > 0
 
 
 def test_what_is_no_image_is_refused_with_the_services_reason(client: TestClient) -> None:

@@ -18,14 +18,18 @@ from mlops_assets.contracts.prediction import FeedbackRecord, PredictionRecord
 from mlops_assets.contracts.rollout import RolloutState
 from mlops_assets.provenance.hashing import sha256_file
 from mlops_assets.provenance.record import InputRef
+from mlops_assets.raw.snapshot import read_batches
 from mlops_assets.serving.effect import change
 from mlops_assets.serving.states import arrive, roll_back
 from resources.dvc import DvcRepository
 from resources.journal import KEY_FORMAT, JournalWriter
 from tests.graph import BATCH_GROUPS, Graph, explain, set_digits
+from tests.label_queue import label_by_keys
 from tests.predictions import predict_all
 
 pytestmark = pytest.mark.slow
+# So many of the labels that a retraining learns from are given in the console's queue.
+KEYED = 5
 
 
 @pytest.fixture(scope="module")
@@ -228,7 +232,11 @@ def test_drift_retrains_on_what_production_labelled(
     exported = graph.store.path(graph.store.pin("exported_model"))
     tag = read_champion(graph.home / "serving/state.json").bento_tag
     records = predict_all(exported, shifted, graph.home / "journal", tag)
-    _label(graph, records, [path.name.rpartition("-")[0] for path in shifted])
+    labels = [path.name.rpartition("-")[0] for path in shifted]
+    _label(graph, records[KEYED:], labels[KEYED:])
+    keyed = {each.answer.prediction_id: label
+             for each, label in zip(records[:KEYED], labels[:KEYED], strict=True)}
+    label_by_keys(graph.home, tag, keyed, read_card(exported).classes, tmp_path / "service")
     hour = records[-1].at.strftime(KEY_FORMAT)
     assert graph.run(dg.AssetSelection.assets("prediction_log", "feedback_labels"), hour).success
     judged = graph.run(dg.AssetSelection.assets("drift_report"), None)
@@ -264,6 +272,10 @@ def test_drift_retrains_on_what_production_labelled(
     (drifted,) = [row.data for row in gate if row.data["slice"] == f"batch {batch}"]
     assert drifted["candidate"] > drifted["champion"] + 0.2
     made = graph.store.pin("raw_images", batch)
+    rows = [row for part in read_batches(graph.store.path(made), ["source", "label"])
+            for row in part.to_pylist()]
+    labelled = {row["source"].removeprefix("prediction/"): row["label"] for row in rows}
+    assert keyed.items() <= labelled.items()
     # Labels that come later make another batch, never this one another.
     _label(graph, records[:5], ["digit-0"] * 5)
     assert graph.run(dg.AssetSelection.assets("feedback_labels"), hour).success

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from mlops_assets.config import GateSettings
+from mlops_assets.contracts.confusion import confusion_matrix
 from mlops_assets.models.gate import compare_slice, difference_interval, judge, mcnemar
-from mlops_assets.models.metrics import calibrate, class_scores, confusion_matrix
+from mlops_assets.models.metrics import calibrate, class_scores
 
 SETTINGS = GateSettings(bootstrap_rounds=200)
 

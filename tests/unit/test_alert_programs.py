@@ -85,7 +85,7 @@ def test_files_name_the_ports_in_use_and_the_token(tmp_path: Path) -> None:
     assert jobs == {
         "service": "127.0.0.1:8000", "console": "127.0.0.1:8080",
         "prometheus": "127.0.0.1:9090", "alertmanager": "127.0.0.1:9093",
-        "node": "127.0.0.1:9100",
+        "mlflow": "127.0.0.1:3", "node": "127.0.0.1:9100",
     }
     webhook = files["alertmanager.yml"]["receivers"][0]["webhook_configs"][0]
     assert webhook["url"] == "http://127.0.0.1:8080/api/v1/alerts/webhook"

@@ -6,6 +6,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -13,7 +14,14 @@ import yaml
 from prometheus_client.metrics import MetricWrapperBase
 
 from bentos import metrics
-from deploy.monitoring.alerts import DAGSTER_SOURCE, SERVICE_SOURCE, Alert, make_alerts
+from deploy import mlflow_metrics
+from deploy.monitoring.alerts import (
+    DAGSTER_SOURCE,
+    MLFLOW_SOURCE,
+    SERVICE_SOURCE,
+    Alert,
+    make_alerts,
+)
 from deploy.monitoring.binaries import find_program
 from deploy.monitoring.clock import Clock, duration
 from deploy.monitoring.dashboards import expressions
@@ -25,13 +33,15 @@ from tests.monitored import CONSOLE_METRICS, names_in
 
 SETTINGS, CLOCK = Settings(), Clock()
 TARGETS = Targets(service="127.0.0.1:8000", console="127.0.0.1:8080",
-                  prometheus="127.0.0.1:9090", alertmanager="127.0.0.1:9093")
+                  prometheus="127.0.0.1:9090", alertmanager="127.0.0.1:9093",
+                  mlflow="127.0.0.1:5000")
 # What Prometheus makes of each scrape, and what a node_exporter gives where there is one.
 OTHERS = {
     "up", "scrape_duration_seconds", "node_cpu_seconds_total", "node_network_receive_bytes_total",
     "node_network_transmit_bytes_total",
 }
-SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
+SUFFIXES = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"),
+            "summary": ("_sum", "_count")}
 EXAMPLE = re.compile(r"^```yaml\n(receivers:.*?)^```$", re.MULTILINE | re.DOTALL)
 OWN = re.compile(r"(prometheus|alertmanager|process|go)_\w+")
 
@@ -97,12 +107,13 @@ def _spoken(text: str, labels: dict[str, str], value: str) -> str:
 
 
 def _expected(case: Case) -> Iterator[dict[str, Any]]:
-    for labels in case.fires:
+    values = case.value if isinstance(case.value, tuple) else (case.value,) * len(case.fires)
+    for labels, value in zip(case.fires, values, strict=True):
         alert = next(each for each in alerts()
                      if (each.name, each.severity) == (case.alert, labels["severity"]))
         yield {"exp_labels": labels, "exp_annotations": {
-            "summary": _spoken(alert.summary, labels, case.value),
-            "description": _spoken(alert.description, labels, case.value),
+            "summary": _spoken(alert.summary, labels, value),
+            "description": _spoken(alert.description, labels, value),
             "runbook_url": alert.runbook,
         }}
 
@@ -137,13 +148,16 @@ def test_every_alert_says_what_it_is_and_where_help_stands() -> None:
         assert (PROJECT_ROOT / each.runbook).is_file(), each.runbook
 
 
+def _measured_by(module: ModuleType) -> set[str]:
+    return {f"{family.name}{end}" for each in vars(module).values()
+            if isinstance(each, MetricWrapperBase) for family in each.describe()
+            for end in SUFFIXES.get(family.type, ("",))}
+
+
 def test_expressions_use_only_metrics_that_exist() -> None:
-    service = set()
-    for each in vars(metrics).values():
-        for family in each.describe() if isinstance(each, MetricWrapperBase) else ():
-            service |= {f"{family.name}{end}" for end in SUFFIXES.get(family.type, ("",))}
-    assert "mlops_requests_total" in service
-    known = service | set(CONSOLE_METRICS) | set(recorded()) | OTHERS
+    measured = _measured_by(metrics) | _measured_by(mlflow_metrics)
+    assert {"mlops_requests_total", "mlops_mlflow_requests_total"} <= measured
+    known = measured | set(CONSOLE_METRICS) | set(recorded()) | OTHERS
     asked = [*recorded().values(), *(each.expr for each in alerts()), *expressions()]
     unknown = {name for each in asked for name in names_in(each)} - known
     assert not {name for name in unknown if not OWN.fullmatch(name)}
@@ -156,7 +170,7 @@ def test_console_measures_what_the_rules_ask_for() -> None:
     bounds = {"mlops_label_accuracy_lower", "mlops_label_accuracy_upper"}
     assert written | bounds == set(CONSOLE_METRICS)
     world = (server / "world.py").read_text()
-    assert all(f'"{name}"' in world for name in (SERVICE_SOURCE, DAGSTER_SOURCE))
+    assert all(f'"{name}"' in world for name in (SERVICE_SOURCE, DAGSTER_SOURCE, MLFLOW_SOURCE))
 
 
 def test_names_in_an_expression_are_found() -> None:

@@ -26,6 +26,7 @@ NAMESPACES = {
     "service-champion": {"mlops-assets/edge", "mlops-assets/monitoring"},
     "service-challenger": {"mlops-assets/edge", "mlops-assets/monitoring"},
     "console": {"mlops-assets/edge", "mlops-assets/monitoring"},
+    "mlflow": {"mlops-assets/monitoring"},
 }
 
 
@@ -119,6 +120,14 @@ def test_namespaces_come_in_where_they_must(overlay: str) -> None:
             if selects(policy["spec"]["podSelector"], component):
                 found.setdefault(component, set()).update(_namespaces(policy["spec"]))
     assert {key: value for key, value in found.items() if value} == NAMESPACES
+
+
+@pytest.mark.parametrize("overlay", ["production", "nginx"])
+def test_prometheus_reaches_of_mlflow_the_metrics_alone(overlay: str) -> None:
+    (policy,) = [each for each in policies(overlay) if each["metadata"]["name"] == "mlflow"]
+    open_to_namespaces = [rule["ports"] for rule in policy["spec"]["ingress"]
+                          if any("namespaceSelector" in peer for peer in rule["from"])]
+    assert open_to_namespaces == [[{"port": 5001}]]
 
 
 def _namespaces(spec: dict[str, Any]) -> set[str]:

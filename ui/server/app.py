@@ -29,6 +29,7 @@ from ui.server.routes import (
     changing,
     dagster_pages,
     looking,
+    mlflow_pages,
     people,
     signing_on,
     trying,
@@ -76,16 +77,20 @@ def create_app(console: Console) -> FastAPI:
         app.state.service.close()
         if sign_on is not None:
             sign_on.close()
-        if app.state.dagster_pages is not None:
-            await app.state.dagster_pages.close()
+        for pages in (app.state.dagster_pages, app.state.mlflow_pages):
+            if pages is not None:
+                await pages.close()
 
     app = FastAPI(title="mlops-assets console", version="1", lifespan=lifespan, docs_url=None,
                   redoc_url=None, openapi_url=f"{API}/openapi.json", responses=PROBLEMS)
     app.state.world, app.state.guard, app.state.replays = world, guard, Replays()
     app.state.notices = alerting.Notices(console.home)
-    view = console.addresses.dagster_view
-    app.state.dagster_pages = dagster_pages.DagsterPages(view) if view else None
-    app.state.service = ServiceApi(console.addresses.service or "http://127.0.0.1:1")
+    where = console.addresses
+    app.state.dagster_pages = (
+        dagster_pages.DagsterPages(where.dagster_view) if where.dagster_view else None)
+    app.state.mlflow_pages = (
+        mlflow_pages.MlflowPages(where.mlflow_view) if where.mlflow_view else None)
+    app.state.service = ServiceApi(where.service or "http://127.0.0.1:1")
     include_routes(app)
     app.add_middleware(GZipMiddleware, minimum_size=1000)
     _guard_everything(app, guard)
@@ -107,6 +112,7 @@ def create_app(console: Console) -> FastAPI:
 
     app.include_router(signing_on.router)
     app.include_router(dagster_pages.router)
+    app.include_router(mlflow_pages.router)
     _serve_pages(app)
     return app
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from mlops_assets.config import Settings
+from mlops_assets.contracts.pages import DAGSTER_PAGES, MLFLOW_PAGES
 from ui.server.single_sign_on import ProviderSettings
 
 STATIC: Final = Path(__file__).parent / "static"
@@ -25,11 +26,17 @@ class Addresses:
     prometheus: str = ""
     alertmanager: str = ""
     dagster_view: str = ""
+    mlflow_view: str = ""
 
     @property
     def dagster_page(self) -> str:
         """Where a browser finds Dagster's pages: behind the console, if they are shown there."""
-        return "/dagster" if self.dagster_view else self.dagster
+        return DAGSTER_PAGES if self.dagster_view else self.dagster
+
+    @property
+    def mlflow_page(self) -> str:
+        """Where a browser finds MLflow's pages."""
+        return MLFLOW_PAGES if self.mlflow_view else self.mlflow
 
     @classmethod
     def of(cls, variables: Mapping[str, str] = os.environ) -> Addresses:
@@ -40,7 +47,7 @@ class Addresses:
         mlflow = variables.get("MLFLOW_TRACKING_URI", "")
         return cls(address("DAGSTER"), mlflow.rstrip("/") if mlflow.startswith("http") else "",
                    address("SERVICE"), address("PROMETHEUS"), address("ALERTMANAGER"),
-                   address("DAGSTER_VIEW"))
+                   address("DAGSTER_VIEW"), address("MLFLOW_VIEW"))
 
 
 @dataclass(frozen=True, slots=True)

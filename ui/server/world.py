@@ -57,7 +57,7 @@ class World:
             configured=bool(where.dagster))
         self.mlflow: Source[bool] = Source(
             "MLflow", lambda: peers["MLflow"].get("/health").is_success, False, seconds=10,
-            url=where.mlflow, configured=bool(where.mlflow))
+            url=where.mlflow_page, configured=bool(where.mlflow))
         self.service: Source[dict[str, Any]] = Source(
             "Service", lambda: dict(peers["The service"].json("/v1/models")), {}, seconds=3,
             url=where.service and f"{where.service}/docs.json", configured=bool(where.service))

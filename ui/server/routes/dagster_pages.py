@@ -9,22 +9,14 @@ from __future__ import annotations
 
 import time
 from typing import Final
-from urllib.parse import unquote
 
 import httpx
 from fastapi import APIRouter, HTTPException, Request, Response
-from fastapi.responses import RedirectResponse, StreamingResponse
-from starlette.background import BackgroundTask
 
-from ui.server.routes.context import guard_of
+from mlops_assets.contracts.pages import DAGSTER_PAGES
+from ui.server.routes.passing import Underneath, admit, read_body, stream
 
-PREFIX: Final = "/dagster"
-SECONDS: Final = 30.0
 SURE_SECONDS: Final = 10.0
-MOST_BYTES: Final = 1 << 20
-ASKED: Final = frozenset({
-    "accept", "accept-encoding", "accept-language", "cache-control", "content-type",
-    "if-modified-since", "if-none-match"})
 # Of one connection, not for the console's own browser session, or the address underneath.
 DROPPED: Final = frozenset({
     "connection", "keep-alive", "location", "proxy-authenticate", "set-cookie", "te", "trailer",
@@ -34,16 +26,12 @@ PERMISSIONS: Final = "{ permissions { permission value } }"
 router = APIRouter(include_in_schema=False)
 
 
-class DagsterPages:
+class DagsterPages(Underneath):
     """The read-only webserver underneath."""
 
     def __init__(self, url: str) -> None:
-        self.client: Final = httpx.AsyncClient(base_url=url, timeout=SECONDS)
+        super().__init__("Dagster", url)
         self._sure_until = 0.0
-
-    async def close(self) -> None:
-        """Close its connections."""
-        await self.client.aclose()
 
     async def be_sure(self) -> None:
         """That it can change nothing; it may have been started again otherwise.
@@ -54,64 +42,30 @@ class DagsterPages:
         if time.monotonic() < self._sure_until:
             return
         try:
-            answer = await self.client.post(f"{PREFIX}/graphql", json={"query": PERMISSIONS})
+            answer = await self.client.post(
+                f"{DAGSTER_PAGES}/graphql", json={"query": PERMISSIONS})
             granted = [each["permission"] for each in answer.json()["data"]["permissions"]
                        if each["value"]]
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-            raise HTTPException(502, f"Dagster does not answer: {type(error).__name__}") from error
+            raise self.silent(error) from error
         if granted:
-            raise HTTPException(502, f"the Dagster webserver behind {PREFIX} may "
+            raise HTTPException(502, f"the Dagster webserver behind {DAGSTER_PAGES} may "
                                      f"{granted[0]}: start it with --read-only")
         self._sure_until = time.monotonic() + SURE_SECONDS
 
-    async def pass_on(self, request: Request) -> Response:
-        """Ask the same there, and give its answer on as it comes."""
-        # The path as it came: decoded and encoded anew it could be another one.
-        path = bytes(request.scope["raw_path"]) + (
-            b"?" + request.scope["query_string"] if request.scope["query_string"] else b"")
-        try:
-            asked = self.client.build_request(
-                request.method, self.client.base_url.copy_with(raw_path=path),
-                content=await _body(request),
-                headers={name: value for name, value in request.headers.items()
-                         if name in ASKED})
-            answer = await self.client.send(asked, stream=True)
-        except httpx.InvalidURL as error:
-            raise HTTPException(404, "there is no such page") from error
-        except httpx.HTTPError as error:
-            raise HTTPException(502, f"Dagster does not answer: {type(error).__name__}") from error
-        return StreamingResponse(
-            answer.aiter_raw(), answer.status_code, background=BackgroundTask(answer.aclose),
-            headers={name: value for name, value in answer.headers.items()
-                     if name not in DROPPED})
 
-
-async def _body(request: Request) -> bytes:
-    found = bytearray()
-    async for part in request.stream():
-        found += part
-        if len(found) > MOST_BYTES:
-            raise HTTPException(413, f"at most {MOST_BYTES} bytes")
-    return bytes(found)
-
-
-@router.api_route(PREFIX, methods=["GET"])
-@router.api_route(PREFIX + "/{path:path}", methods=["GET", "HEAD", "POST"])
+@router.api_route(DAGSTER_PAGES, methods=["GET"])
+@router.api_route(DAGSTER_PAGES + "/{path:path}", methods=["GET", "HEAD", "POST"])
 async def show(request: Request, path: str | None = None) -> Response:
     """One page, file or query of Dagster's."""
     pages: DagsterPages | None = request.app.state.dagster_pages
     if pages is None:
         raise HTTPException(404, "Dagster's pages are not shown here; see `dagster_view` in "
                                  "configs/platform.yaml")
-    try:
-        guard_of(request).person(request)
-    except HTTPException:
-        if "text/html" in request.headers.get("accept", ""):
-            return RedirectResponse("/")
-        raise
-    if path is None:
-        return RedirectResponse(f"{PREFIX}/")
-    if not {".", ".."}.isdisjoint(unquote(path).split("/")):
-        raise HTTPException(404, "there is no such page")
+    if (led := admit(request, DAGSTER_PAGES, path)) is not None:
+        return led
     await pages.be_sure()
-    return await pages.pass_on(request)
+    # The path as it came: decoded and encoded anew it could be another one.
+    answer = await pages.ask(request, bytes(request.scope["raw_path"]), await read_body(request))
+    return stream(answer, {name: value for name, value in answer.headers.items()
+                           if name not in DROPPED})

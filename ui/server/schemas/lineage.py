@@ -13,7 +13,7 @@ class LineageNode(Body):
     """One thing; ``kind`` picks its look."""
 
     id: str
-    kind: Literal["prediction", "image", "artifact", "journal", "model"]
+    kind: Literal["prediction", "image", "artifact", "model"]
     title: str
     subtitle: str
     facts: dict[str, str]

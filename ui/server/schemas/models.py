@@ -21,6 +21,7 @@ class ModelRow(Body):
     macro_f1: float | None
     ece: float | None
     size_mb: float | None
+    mlflow_url: str
 
 
 class ClassScore(Body):
@@ -69,7 +70,6 @@ class ModelDetail(ModelRow):
     gate_reason: str
     dataset: str
     commit: str
-    mlflow_url: str
     dagster_url: str
     classes: list[str]
     confusion: list[list[int]] = Field(description="rows: truth, columns: answer")

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from mlops_assets.contracts.confusion import confusion_matrix
 from mlops_assets.contracts.files import (
     BENTO_FILE,
     EVALUATION_FILE,
@@ -167,10 +168,9 @@ def confusion(graph: Graph, trained: Artifact | None) -> list[list[int]]:
         return []
     with np.load(graph.folder(place) / "predictions.npz", allow_pickle=False) as held:
         labels, probabilities = held["labels"], held["probabilities"]
-    classes = probabilities.shape[1]
-    flat = np.bincount(labels * classes + probabilities.argmax(axis=1),
-                       minlength=classes * classes)
-    return [[int(count) for count in row] for row in flat.reshape(classes, classes)]
+    counts: list[list[int]] = confusion_matrix(
+        labels, probabilities.argmax(axis=1), probabilities.shape[1]).tolist()
+    return counts
 
 
 def _json(path: Path) -> dict[str, Any]:

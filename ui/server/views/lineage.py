@@ -142,9 +142,9 @@ class _Drawing:
             links.append(schemas.Part(text="run in Dagster",
                                       href=f"{self._where.dagster_page}/runs/{run}"))
         mlflow = view.facts.get("mlflow_run_id")
-        if mlflow and self._where.mlflow:
+        if mlflow and self._where.mlflow_page:
             links.append(schemas.Part(text="run in MLflow",
-                                      href=f"{self._where.mlflow}/#/runs/{mlflow}"))
+                                      href=f"{self._where.mlflow_page}/#/runs/{mlflow}"))
         facts = {"version": view.version, **{key: _text(value)
                                              for key, value in view.facts.items()}}
         if view.partitions:

@@ -8,6 +8,7 @@ from ui.server import schemas
 from ui.server.views.audit import entries
 from ui.server.views.drift import heat, pairs, report_of_champion
 from ui.server.views.needs import needs
+from ui.server.views.predictions import waiting_labels
 from ui.server.views.rollout import champion, newer, rollout
 from ui.server.views.stages import GOING, WAITING, ago, latest_run, stages
 from ui.server.views.traffic import traffic
@@ -24,9 +25,9 @@ NUMBERS = ("Nothing needs", "One thing needs", "Two things need", "Three things 
 def loop(world: World, span: schemas.Range) -> schemas.Loop:
     """The overview of one moment."""
     requests = traffic(world, span)
-    waiting = needs(world)
     latest = world.store.value.report
     serving = rollout(world)
+    waiting = needs(world, serving)
     asking = [need for need in waiting if need.level != "ok"]
     return schemas.Loop(
         at=datetime.now(UTC), headline=_headline(world, serving), subline=_subline(asking),
@@ -36,7 +37,16 @@ def loop(world: World, span: schemas.Range) -> schemas.Loop:
         pairs=pairs(latest)[:SHOWN_PAIRS], drift_at=None if latest is None else latest.at,
         audit=entries(world, SHOWN_AUDIT),
         counts={"models": len(world.store.value.models), "needs": len(asking),
-                "alerts": len(world.alertmanager.value.alerts)})
+                "alerts": len(world.alertmanager.value.alerts), "labels": waiting_labels(world),
+                "drift": _drifted(world)})
+
+
+def _drifted(world: World) -> int:
+    """Signals that say that production has drifted from what the model that serves knows."""
+    report = report_of_champion(world)
+    if report is None or report.body["verdict"] != "drifted":
+        return 0
+    return max(1, len(report.body["signals"]))
 
 
 def _headline(world: World, serving: schemas.Rollout) -> list[schemas.Part]:

@@ -27,7 +27,6 @@ def model(world: World, version: str) -> schemas.ModelDetail | None:
     return schemas.ModelDetail(
         **_row(world, found), gate_reason=str(gate.get("reason", "")), dataset=origin.dataset,
         commit=origin.code_commit,
-        mlflow_url=f"{where.mlflow}/#/runs/{origin.mlflow_run_id}" if where.mlflow else "",
         dagster_url=f"{where.dagster_page}/runs/{origin.dagster_run_id}"
         if where.dagster_page else "",
         classes=found.card.classes, confusion=confusion(store.graph, found.trained),
@@ -41,6 +40,7 @@ def _row(world: World, found: Model) -> dict[str, Any]:
     slots = {each.model_version: slot
              for slot, each in world.ledger.value.state.slots.items()}
     scores: dict[str, Any] = found.evaluation.get("scores", {})
+    mlflow = world.console.addresses.mlflow_page
     return {
         "version": found.card.version, "label": found.label, "bento_tag": found.bento_tag,
         "architecture": found.card.architecture, "slot": slots.get(found.card.version, ""),
@@ -48,6 +48,7 @@ def _row(world: World, found: Model) -> dict[str, Any]:
         "created_at": found.created_at, "accuracy": scores.get("accuracy"),
         "macro_f1": scores.get("macro_f1"), "ece": scores.get("ece"),
         "size_mb": found.size / 1e6,
+        "mlflow_url": f"{mlflow}/#/runs/{found.card.origin.mlflow_run_id}" if mlflow else "",
     }
 
 

@@ -8,21 +8,21 @@ from datetime import datetime
 from ui.server import schemas
 from ui.server.views.drift import report_of_champion
 from ui.server.views.predictions import queue
-from ui.server.views.rollout import newer, rollout
+from ui.server.views.rollout import newer
 from ui.server.world import World, moment
 
 ORDER = {"bad": 0, "warn": 1, "ask": 2, "ok": 3}
 # Alerts on what the console sees itself, and says with more of the cause.
-SEEN_HERE = frozenset({"RunFailed", "CheckFailed", "ConsoleSourceDown"})
+SEEN_HERE = frozenset({"RunFailed", "CheckFailed", "ConsoleSourceDown", "MlflowDown"})
 OF_DRIFT = frozenset({"DriftDetected", "PerformanceDrop"})
 
 
-def needs(world: World) -> list[schemas.Need]:
-    """All of them, the most pressing first."""
+def needs(world: World, serving: schemas.Rollout) -> list[schemas.Need]:
+    """All of them, the most pressing first; ``serving`` is the view of the rollout."""
     drifted = list(_drift(world))
     said = SEEN_HERE | OF_DRIFT if drifted else SEEN_HERE
-    found = [*_sources(world), *_alerts(world, said), *drifted, *_rollout(world), *_runs(world),
-             *_checks(world), *_audit(world)]
+    found = [*_sources(world), *_alerts(world, said), *drifted, *_rollout(world, serving),
+             *_runs(world), *_checks(world), *_audit(world)]
     return sorted(found, key=lambda need: ORDER[need.level])
 
 
@@ -72,8 +72,8 @@ def sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}".rstrip(".") + "." if text else ""
 
 
-def _rollout(world: World) -> Iterator[schemas.Need]:
-    waiting, state = newer(world), rollout(world)
+def _rollout(world: World, state: schemas.Rollout) -> Iterator[schemas.Need]:
+    waiting = newer(world)
     if waiting is None:
         return
     if state.step == "held":

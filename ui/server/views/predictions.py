@@ -118,6 +118,11 @@ def queue(world: World) -> schemas.Queue:
         wanted=world.console.settings.drift.min_labels)
 
 
+def waiting_labels(world: World) -> int:
+    """Images of the label queue."""
+    return sum(1 for _ in _open(world))
+
+
 def _open(world: World) -> Iterator[Row]:
     book, images = world.journal_book, set[str]()
     labelled = {row.image for row in book.rows if row.id in book.truths}

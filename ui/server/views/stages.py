@@ -74,7 +74,7 @@ def _data(world: World) -> schemas.Stage:
 
 def _model(world: World) -> schemas.Stage:
     models = world.store.value.models
-    where = _link(world.console.addresses.mlflow, "MLflow")
+    where = _link(world.console.addresses.mlflow_page, "MLflow")
     if not models:
         return schemas.Stage(key="model", title="Model", state="idle", status="No model yet",
                              token=NOTHING, link=where, facts=[])

@@ -18,6 +18,7 @@ export const models: ModelRow[] = Array.from({ length: 18 }, (_, i) => {
     macro_f1: 0.953 - i * 0.0045,
     ece: 0.021 + i * 0.002,
     size_mb: n > 9 ? 44.7 : 6.2,
+    mlflow_url: `http://127.0.0.1:5000/#/runs/${hex(n + 90, 32)}`,
   };
 });
 
@@ -37,7 +38,6 @@ export function model(version: string): ModelDetail | null {
       row.gate === "passed" ? "not worse on every slice" : "worse on stain: 0.71 against 0.82",
     dataset: "raw@9f3c21",
     commit: hex(n + 50, 40),
-    mlflow_url: "http://127.0.0.1:5000/#/runs",
     dagster_url: "http://127.0.0.1:3000/runs",
     classes: CLASSES,
     confusion,

@@ -87,7 +87,7 @@ export function lineage(id: string): LineageGraph | null {
   if (!row || id === "none") return null;
   const node = (
     nid: string,
-    kind: "prediction" | "image" | "artifact" | "journal" | "model",
+    kind: "prediction" | "image" | "artifact" | "model",
     title: string,
     subtitle: string,
     rank: number,
@@ -118,7 +118,7 @@ export function lineage(id: string): LineageGraph | null {
       node("trn", "artifact", "trained_model", "24 epochs", -3),
       node("evl", "artifact", "evaluation", "macro F1 0.953", -2),
       node("mod", "model", row.model, "passed its gate", -2),
-      node("jrn", "journal", "journal 2026-11-27", "chain holds", -1),
+      node("jrn", "artifact", "journal 2026-11-27", "chain holds", -1),
       node("img", "image", "Request image", "64 × 64", -1),
       node(row.id, "prediction", row.id, `${row.label}, ${row.confidence.toFixed(2)}`, 0),
       node("drf", "artifact", "drift_report", "window 35", 1),

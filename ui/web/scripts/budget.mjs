@@ -1,6 +1,6 @@
 // Measures what a person downloads for each page, gzipped, from Vite's manifest, and fails beyond
 // the budgets. Only scripts and styles count; fonts and images are not on the way to a first use.
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 
 const KB = 1024;
@@ -55,4 +55,6 @@ for (const page of pages.sort()) {
     for (const file of files(dialog, true, new Set(), new Set([entry]))) all.add(file);
   check(page.replace(/^src\/pages\/|\.tsx$/g, ""), total(all), PAGE);
 }
+// It is for this alone, and no part of what is served.
+if (!failed) rmSync(new URL(".vite/", ROOT), { recursive: true });
 process.exit(failed ? 1 : 0);

@@ -1019,7 +1019,7 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "prediction" | "image" | "artifact" | "journal" | "model";
+            kind: "prediction" | "image" | "artifact" | "model";
             /** Links */
             links: components["schemas"]["Part"][];
             /**
@@ -1213,6 +1213,8 @@ export interface components {
             label: string;
             /** Macro F1 */
             macro_f1: number | null;
+            /** Mlflow Url */
+            mlflow_url: string;
             /** Size Mb */
             size_mb: number | null;
             /** Slot */

@@ -43,27 +43,14 @@ export default function Login() {
         ) : null}
         {ways?.passwords === false ? null : (
           <>
-            <label className="field">
-              <span>Name</span>
-              <input
-                className="in"
-                autoComplete="username"
-                required
-                value={name}
-                onChange={(event) => setName(event.target.value)}
-              />
-            </label>
-            <label className="field">
-              <span>Password</span>
-              <input
-                className="in"
-                type="password"
-                autoComplete="current-password"
-                required
-                value={password}
-                onChange={(event) => setPassword(event.target.value)}
-              />
-            </label>
+            <Field name="Name" fills="username" value={name} onChange={setName} />
+            <Field
+              name="Password"
+              type="password"
+              fills="current-password"
+              value={password}
+              onChange={setPassword}
+            />
             {enter.error ? <Failure error={enter.error} what="" /> : null}
             <button className="btn pri" type="submit" disabled={enter.isPending}>
               {enter.isPending ? "Signing in…" : "Sign in"}
@@ -75,5 +62,30 @@ export default function Login() {
         )}
       </form>
     </main>
+  );
+}
+
+interface FieldProps {
+  name: string;
+  /** What a password manager puts in. */
+  fills: string;
+  type?: "text" | "password";
+  value: string;
+  onChange: (value: string) => void;
+}
+
+function Field({ name, fills, type = "text", value, onChange }: FieldProps) {
+  return (
+    <label className="field">
+      <span>{name}</span>
+      <input
+        className="in"
+        type={type}
+        autoComplete={fills}
+        required
+        value={value}
+        onChange={(event) => onChange(event.target.value)}
+      />
+    </label>
   );
 }

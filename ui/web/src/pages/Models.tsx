@@ -92,6 +92,7 @@ function Table({ rows, chosen }: { rows: readonly ModelRow[]; chosen: readonly s
             <th scope="col">Calibration error</th>
             <th scope="col">Size</th>
             <th scope="col">Made</th>
+            <th scope="col">Run</th>
             <th scope="col">Compare</th>
           </tr>
         </thead>
@@ -126,6 +127,19 @@ function Table({ rows, chosen }: { rows: readonly ModelRow[]; chosen: readonly s
                 <td>{megabytes(row.size_mb)}</td>
                 <td>
                   <Time at={row.created_at} />
+                </td>
+                <td>
+                  {row.mlflow_url ? (
+                    <A
+                      className="l"
+                      href={row.mlflow_url}
+                      aria-label={`Run of ${row.label} in MLflow`}
+                    >
+                      MLflow
+                    </A>
+                  ) : (
+                    <span className="dim">none</span>
+                  )}
                 </td>
                 <td>
                   <input

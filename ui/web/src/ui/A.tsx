@@ -6,8 +6,8 @@ interface Props extends AnchorHTMLAttributes<HTMLAnchorElement> {
   href: string;
 }
 
-// Dagster's own pages are passed on below a path of the console.
-const others = ["//", "/api/", "/dagster"];
+// Dagster's and MLflow's own pages are passed on below paths of the console.
+const others = ["//", "/api/", "/dagster", "/mlflow"];
 const inside = (href: string) =>
   href.startsWith("/") && !others.some((prefix) => href.startsWith(prefix));
 

@@ -1,13 +1,13 @@
 import { Graph, layout } from "@dagrejs/dagre";
 import type { LineageGraph } from "../../api/types";
 
-export const WIDE = 156;
-export const HIGH = 48;
+export const WIDE = 164;
+export const HIGH = 50;
 
 /** Left to right, what was made on the right of what it was made from. */
 export function places(graph: LineageGraph): Map<string, { x: number; y: number }> {
   const drawn = new Graph();
-  drawn.setGraph({ rankdir: "LR", nodesep: 18, ranksep: 28 });
+  drawn.setGraph({ rankdir: "LR", nodesep: 16, ranksep: 22 });
   drawn.setDefaultEdgeLabel(() => ({}));
   for (const node of graph.nodes) drawn.setNode(node.id, { width: WIDE, height: HIGH });
   for (const edge of graph.edges) {
