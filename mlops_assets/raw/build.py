@@ -24,6 +24,8 @@ from resources.folders import Folder, LocalFolder, hash_listing, list_files, sho
 from resources.steps import Workspace
 
 SHEET_COLUMNS: Final = 10
+# Of more classes a sheet of at most 100 KB shows nothing.
+SHEET_ROWS: Final = 100
 # As large as a picture shows them, and small enough to be kept for each of many classes.
 TILE_SIDE: Final = 40
 
@@ -113,8 +115,10 @@ def _sampled(
 ) -> Iterator[RawImage]:
     """The images; on their way the first of each class that can be decoded go to ``tiles``."""
     for image in images:
-        shown = tiles.setdefault(image.label, [])
-        if len(shown) < SHEET_COLUMNS:
+        if len(tiles) < SHEET_ROWS:
+            tiles.setdefault(image.label, [])
+        shown = tiles.get(image.label)
+        if shown is not None and len(shown) < SHEET_COLUMNS:
             # Validation names the fault; the sample only shows what can be shown.
             with suppress(UndecodableImage):
                 shown.append(_tile(image.content, pixels))
