@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 import httpx
 
 from mlops_assets.config import PROJECT_ROOT
+from tests.answering import answering
 from tests.running import free_port
 
 PAGE = b"<script>document.title = 'ran'</script><h1>kept</h1>"
@@ -22,28 +21,13 @@ def tracking_server(folder: Path) -> Iterator[str]:
     """Its address."""
     folder.mkdir()
     port = free_port()
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "deploy.mlflow_server",
-             "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}",
-             "--artifacts-destination", str(folder / "artifacts"),
-             "--allowed-hosts", f"127.0.0.1:{port}", "--host", "127.0.0.1", "--port", str(port)],
-            cwd=PROJECT_ROOT, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 120
-        while True:
-            assert server.poll() is None and time.monotonic() < deadline, \
-                (folder / "log").read_text()
-            try:
-                httpx.get(f"{url}/health", timeout=5).raise_for_status()
-                break
-            except httpx.HTTPError:
-                time.sleep(0.2)
+    command = [sys.executable, "-m", "deploy.mlflow_server",
+               "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}",
+               "--artifacts-destination", str(folder / "artifacts"),
+               "--allowed-hosts", f"127.0.0.1:{port}", "--host", "127.0.0.1", "--port", str(port)]
+    with answering(command, f"{url}/health", folder / "log", cwd=PROJECT_ROOT):
         yield url
-    finally:
-        server.terminate()
-        server.wait(30)
 
 
 def log_run(url: str) -> str:

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Final
 
-import httpx
 import pytest
 
 from resources.console_users import ConsoleUsers
 from resources.platform_db import PlatformDatabase
+from tests.answering import answering
 from tests.console import running_console
 from tests.running import free_port
 from ui.server.settings import Addresses
@@ -30,26 +28,12 @@ def webserver(folder: Path, *flags: str) -> Iterator[str]:
     """A real webserver without definitions."""
     folder.mkdir()
     port = free_port()
-    with (folder / "log").open("wb") as log:
-        server = subprocess.Popen(
-            [Path(sys.executable).parent / "dagster-webserver", "-h", "127.0.0.1", "-p", str(port),
-             "--empty-workspace", "--path-prefix", "/dagster", *flags],
-            cwd=folder, env={**os.environ, "DAGSTER_HOME": str(folder)}, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 60
-        while True:
-            assert server.poll() is None and time.monotonic() < deadline, \
-                (folder / "log").read_text()
-            try:
-                httpx.get(f"{url}/dagster/server_info", timeout=5).raise_for_status()
-                break
-            except httpx.HTTPError:
-                time.sleep(0.2)
+    command = [Path(sys.executable).parent / "dagster-webserver", "-h", "127.0.0.1", "-p",
+               str(port), "--empty-workspace", "--path-prefix", "/dagster", *flags]
+    with answering(command, f"{url}/dagster/server_info", folder / "log", cwd=folder,
+                   env={**os.environ, "DAGSTER_HOME": str(folder)}):
         yield url
-    finally:
-        server.terminate()
-        server.wait(30)
 
 
 @pytest.fixture(scope="module")
