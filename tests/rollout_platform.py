@@ -13,7 +13,7 @@ from typing import Final
 from mlops_assets.config import RolloutSettings
 from mlops_assets.contracts.prediction import FailureRecord, PredictionRecord
 from mlops_assets.contracts.rollout import RolloutState, Step
-from mlops_assets.monitoring.rollouts import Look, facts, follow, look
+from mlops_assets.monitoring.rollouts import Standing, facts, follow, look
 from mlops_assets.serving.effect import change
 from mlops_assets.serving.states import advance, arrive
 from resources.journal import hours, journal_folder, read_failures, read_hour
@@ -46,7 +46,7 @@ class Platform:
                 present, reason="a person is sure", now=now))
         return state
 
-    def judge(self) -> tuple[Look, RolloutState]:
+    def judge(self) -> tuple[Standing, RolloutState]:
         """What the asset ``rollout_report`` does: the look, and the state after it."""
         found = look(self.home, self.state(), RULES)
         return found, change(
