@@ -58,8 +58,11 @@ class Killer(threading.Thread):
         while not self._ended.wait(self._random.expovariate(1 / self._mean)):
             name = self._random.choice(VICTIMS)
             try:
-                state = self._supervisor.states()[name]
-                os.kill(state.pid, signal.SIGKILL)
+                pid = self._supervisor.states()[name].pid
+                # One that is down has none, and 0 would be this process's own group.
+                if not pid:
+                    continue
+                os.kill(pid, signal.SIGKILL)
             except (SupervisorError, ProcessLookupError, KeyError):
                 continue
             self.kills[name] += 1
