@@ -147,7 +147,10 @@ class Predictor:
             raise Problem(422, "undecodable-image", str(error)) from error
         except Overloaded as error:
             metrics.SHED.labels(upload.route.slot).inc()
-            self._failures.count(model, upload, "overloaded")
+            # A shadow comes after those who wait for an answer: that it is dropped says how busy
+            # the machine is, and nothing of the model.
+            if upload.shadow_of is None:
+                self._failures.count(model, upload, "overloaded")
             raise unavailable("overloaded", str(error), retry_after=error.retry_after) from error
         except JournalUnavailable as error:
             metrics.JOURNAL_FAULTS.inc()

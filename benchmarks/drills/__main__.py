@@ -2,9 +2,10 @@
 
 On a demo of its own it plays the story again and again. Meanwhile one of the daemon, the webserver,
 the service and MLflow is killed with SIGKILL at random moments; the supervisor starts it again.
-Requests fail while the service is away, as they must. It fails when a story does not end with the
-repaired model as champion and the wrong one gone, when an episode had two retrainings, or when an
-answer or a label that was acknowledged is not in the journal.
+Requests fail while the service is away, as they must, and a candidate may then be rejected or
+rolled back: the old champion stays. A story has a fault when a model that passed no gate is
+champion at its end, when a rollout or a retraining does not end, when an episode had two
+retrainings, or when an answer or a label that was acknowledged is not in the journal.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from benchmarks.report import Report, describe_machine, publish
 from deploy.layout import Layout
 from deploy.ports import recorded_ports
 from deploy.supervisor import Supervisor, SupervisorError
+from mlops_assets.contracts.files import BENTO_FILE, SERVING_FILE
+from mlops_assets.contracts.rollout import LADDER, RolloutState, read_state
 from resources.dagster_api import DagsterApi, DagsterError, JobRun
 from resources.journal import hours, journal_folder, read_hour
 
@@ -35,6 +38,8 @@ VICTIMS: Final = ("daemon", "webserver", "service", "mlflow")
 SHIFTS: Final = ("rotated", "inverted", "upside-down", "noise")
 RECORD: Final = "story.json"
 BACK_SECONDS: Final = 120
+SETTLE_SECONDS: Final = 300
+ENDED: Final = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 PORTS: Final = ("DAGSTER", "CODE", "MLFLOW", "SERVICE", "CONSOLE", "PROMETHEUS", "ALERTMANAGER")
 
 
@@ -108,16 +113,39 @@ def retrainings(port: int) -> list[JobRun]:
             time.sleep(1)
 
 
-def faults_of(home: Path, told: dict[str, Any]) -> list[str]:
+def settled(home: Path) -> RolloutState:
+    """The state of serving once no rollout goes on, or the last one that was seen."""
+    until = time.monotonic() + SETTLE_SECONDS
+    while True:
+        state = read_state(home / SERVING_FILE)
+        if state.step not in LADDER or time.monotonic() > until:
+            return state
+        time.sleep(1)
+
+
+def released(home: Path) -> set[str]:
+    """Tags of the bentos that the graph made, of models that passed the gate."""
+    return {json.loads(path.read_bytes())["tag"]
+            for path in (home / "store" / "model_bento").glob(f"*/{BENTO_FILE}")}
+
+
+def faults_of(home: Path) -> list[str]:
     """What must not be after a story."""
-    if not told:
-        return ["the story did not end"]
     found = []
-    if not told["promoted"] or told["bad_model_promoted"]:
-        found.append(f"promoted: {told['promoted']}, wrong one: {told['bad_model_promoted']}")
+    state = settled(home)
+    if state.step in LADDER:
+        found.append(f"a rollout that does not end: {state.step}")
+    if (tag := state.slots["champion"].bento_tag) not in released(home):
+        found.append(f"{tag} is champion and passed no gate")
     ports = recorded_ports(Layout(home).ports)
     assert ports is not None
-    attempts = Counter(run.tags.get("dagster/run_key", "") for run in retrainings(ports.dagster))
+    until = time.monotonic() + SETTLE_SECONDS
+    while (runs := retrainings(ports.dagster)) and any(
+            run.status not in ENDED for run in runs) and time.monotonic() < until:
+        time.sleep(2)
+    if any(run.status not in ENDED for run in runs):
+        found.append("a retraining that does not end")
+    attempts = Counter(run.tags.get("dagster/run_key", "") for run in runs)
     found += [f"{count} retrainings for {key}" for key, count in attempts.items() if count > 1]
     known: set[str] = set()
     twice = 0
@@ -134,6 +162,13 @@ def faults_of(home: Path, told: dict[str, Any]) -> list[str]:
     if twice or any(lost):
         found.append(f"{twice} answers twice, {len(lost[0])} lost, {len(lost[1])} labels lost")
     return found
+
+
+def ended(told: dict[str, Any]) -> str:
+    """How a story ended, in a word or two."""
+    if not told:
+        return "no new model"
+    return "repaired" if told["promoted"] else "rolled back"
 
 
 def main() -> int:
@@ -154,10 +189,11 @@ def main() -> int:
                 return 1
             for number in range(1 if options.quick else options.stories):
                 told, kills = play(home, number, options.mean)
-                wrong = faults_of(home, told)
+                wrong = faults_of(home)
                 runs.append({
                     "story": number, "shift": SHIFTS[number % len(SHIFTS)],
                     "kills": kills.total(), **{name: kills[name] for name in VICTIMS},
+                    "ended": ended(told),
                     "failed requests": told.get("failed_requests", 0),
                     "seconds": told.get("seconds", 0), "faults": "; ".join(wrong)})
                 print(runs[-1], file=sys.stderr, flush=True)
@@ -167,6 +203,7 @@ def main() -> int:
     publish(Report(
         name="drills", command="python -m benchmarks.drills", machine=machine,
         summary={"stories": float(len(runs)), "kills": float(sum(run["kills"] for run in runs)),
+                 "repaired": float(sum(run["ended"] == "repaired" for run in runs)),
                  "stories_with_faults": float(faults)},
         table=runs, runs=runs, method=__doc__.split("\n\n")[1].replace("\n", " "),
         limits={"kills": "at least 50", "stories_with_faults": "0"}, page="loop.md",

@@ -261,9 +261,10 @@ def story(
         except KeyboardInterrupt:
             to_stderr("interrupted; the platform goes on running")
             sys.exit(INTERRUPTED)
-    if record is not None:
-        record.write_text(json.dumps(
-            {"answered": traffic.answered, "labelled": traffic.labelled}))
+        finally:
+            if record is not None:
+                record.write_text(json.dumps(
+                    {"answered": traffic.answered, "labelled": traffic.labelled}))
     if as_json:
         print_json(result)
     else:

@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bentos import metrics
+from bentos.batcher import Overloaded
 from bentos.predictor import Predictor
+from bentos.problems import Problem
 from bentos.runtime import ModelRefused, Runtime
 from bentos.settings import ServiceSettings, bento_model_dir
 from mlops_assets.contracts.errors import PlatformError
@@ -17,6 +20,7 @@ from mlops_assets.contracts.model_card import PROGRAM_FILE
 from mlops_assets.contracts.prediction import PredictionRecord, Slot
 from mlops_assets.contracts.rollout import RolloutState, SlotAssignment
 from resources.durable import write_bytes
+from resources.journal import hours, read_failures
 from tests.model_dir import encode, random_image, write_model_dir
 from tests.serving import SPEC, journaled
 
@@ -228,3 +232,31 @@ def test_a_rollback_needs_no_loading(store: dict[str, Runtime], tmp_path: Path) 
         assert await predictor.slots.look(path)
 
     run(store, tmp_path, use)
+
+
+def test_a_shadow_that_is_dropped_is_no_failure_of_its_model(
+    store: dict[str, Runtime], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It waits behind those who are answered, so that it is dropped first on a busy machine."""
+    async def use(predictor: Predictor, path: Path) -> None:
+        publish(path, state(1, champion=("one", 1.0), shadow=("three", 1.0)))
+        await predictor.slots.look(path)
+
+        def full(ahead: int = 0) -> None:
+            raise Overloaded("full", retry_after=1)
+
+        monkeypatch.setattr(predictor.slots.table.models["shadow"].batcher, "check", full)
+        dropped = metrics.SHADOW_FAULTS.labels("overloaded")
+        before = dropped._value.get()
+        for number in range(4):
+            await ask(predictor, number)
+        while dropped._value.get() < before + 4:
+            await asyncio.sleep(0.01)
+        monkeypatch.setattr(predictor.slots.table.models["champion"].batcher, "check", full)
+        with pytest.raises(Problem):
+            await ask(predictor, 5)
+
+    run(store, tmp_path, use)
+    (key,) = hours(tmp_path / "journal")
+    assert [(each.slot, each.problem, each.count)
+            for each in read_failures(tmp_path / "journal", key)] == [("champion", "overloaded", 1)]
