@@ -100,5 +100,5 @@ def bars(
     axis.set_title(title, fontsize=10, loc="left")
     axis.set_ylabel(ylabel, fontsize=8)
     if len(series) > 1:
-        axis.legend(fontsize=8, frameon=False)
+        axis.legend(fontsize=8, frameon=False, loc="upper right")
     return to_png(figure)

@@ -86,7 +86,7 @@ def _draw(
     left.hist(std, bins=50, color=SERIES[1], alpha=0.6, label="standard deviation")
     left.set_title("Pixel statistics of an image", fontsize=10, loc="left")
     left.set_xlabel("grey levels", fontsize=8)
-    left.legend(fontsize=8, frameon=False)
+    left.legend(fontsize=8, frameon=False, loc="upper right")
     shown = evenly(len(projected), 1500)
     second = min(1, projected.shape[1] - 1)
     right.scatter(projected[shown, 0], projected[shown, second], c=labels[shown], s=4,

@@ -20,7 +20,7 @@ def draw_curves(history: Sequence[dict[str, Any]]) -> bytes:
     left.plot(epochs, [row["validation_loss"] for row in history], color=SERIES[1],
               label="validation")
     left.set_title("Loss", fontsize=10, loc="left")
-    left.legend(fontsize=8, frameon=False)
+    left.legend(fontsize=8, frameon=False, loc="upper right")
     right.plot(epochs, [row["accuracy"] for row in history], color=SERIES[2], marker="o",
                markersize=3)
     right.set_title("Validation accuracy", fontsize=10, loc="left")

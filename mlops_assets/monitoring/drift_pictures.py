@@ -59,5 +59,5 @@ def _signals(known: Rows, rows: Rows) -> bytes:
                   label="production")
         axis.set_title(name, fontsize=9, loc="left")
         axis.set_yticks([])
-    np.atleast_1d(axes)[0].legend(fontsize=7, frameon=False)
+    np.atleast_1d(axes)[0].legend(fontsize=7, frameon=False, loc="upper right")
     return to_png(figure)
