@@ -37,10 +37,27 @@ def train(home: Home, processes: int, seed: int) -> dict[str, Any]:
             "accuracy": float(home.value("trained_model", "validation_accuracy"))}
 
 
+def report(machine: dict[str, Any], runs: list[dict[str, Any]]) -> Report:
+    """Of runs by seed and number of processes."""
+    seeds = sorted({run["seed"] for run in runs})
+    pairs = [[run["accuracy"] for run in runs if run["seed"] == seed] for seed in seeds]
+    apart = [100 * (two - one) for one, two in pairs]
+    table: list[Row] = [
+        {"seed": seed, "one process": f"{one:.4f}", "two": f"{two:.4f}", "points apart":
+         f"{100 * (two - one):+.2f}"} for seed, (one, two) in zip(seeds, pairs, strict=True)]
+    error = statistics.stdev(apart) / len(apart) ** 0.5 if len(apart) > 1 else float("nan")
+    return Report(
+        name="distributed", command="python -m benchmarks.distributed", machine=machine,
+        method=" ".join((__doc__ or "").split("\n\n")[1].split()),
+        summary={"points_apart": abs(statistics.mean(apart)), "standard_error": error},
+        limits={"points_apart": "<= 0.3"}, table=table, runs=runs,
+    )
+
+
 def main() -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.distributed", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--quick", action="store_true", help="small sizes; keeps nothing")
     options = parser.parse_args()
     if options.quick:
@@ -59,18 +76,7 @@ def main() -> None:
             for processes in PROCESSES:
                 runs.append(train(home, processes, seed))
                 print(json.dumps(runs[-1]), file=sys.stderr, flush=True)
-    pairs = [[run["accuracy"] for run in runs if run["seed"] == seed] for seed in seeds]
-    apart = [100 * (two - one) for one, two in pairs]
-    table: list[Row] = [
-        {"seed": seed, "one process": f"{one:.4f}", "two": f"{two:.4f}", "points apart":
-         f"{100 * (two - one):+.2f}"} for seed, (one, two) in zip(seeds, pairs, strict=True)]
-    error = statistics.stdev(apart) / len(apart) ** 0.5 if len(apart) > 1 else float("nan")
-    publish(Report(
-        name="distributed", command="python -m benchmarks.distributed", machine=machine,
-        method=" ".join((__doc__ or "").split("\n\n")[1].split()),
-        summary={"points_apart": abs(statistics.mean(apart)), "standard_error": error},
-        limits={"points_apart": "<= 0.3"}, table=table, runs=runs,
-    ), quick=options.quick)
+    publish(report(machine, runs), quick=options.quick)
 
 
 if __name__ == "__main__":
