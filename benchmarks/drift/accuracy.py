@@ -70,7 +70,6 @@ class Scene:
     """
 
     known_rows: Estimator
-    held_out: Answered
     production: Answered
     labels: NDArray[np.int64]
     known: dict[tuple[str, str], Answered]
@@ -100,9 +99,12 @@ class Scene:
         names = dict.fromkeys(shift.change for shift in SHIFTS if shift.change)
         loud = {name: answer(change(name, shown[:rows], truth[:rows], model.network), truth[:rows])
                 for name in names}
-        held_out = parts[0][0]
-        return cls(Estimator.fit(*held_out), held_out, parts[1][0], truth, parts[0][1], parts[1][1],
-                   loud)
+        return cls(Estimator.fit(*parts[0][0]), parts[1][0], truth, parts[0][1], parts[1][1], loud)
+
+    @property
+    def held_out(self) -> Answered:
+        """Rows and whether each is right, by which estimates are made."""
+        return self.known_rows.held_out, self.known_rows.right
 
     def estimate(self, pieces: list[Piece]) -> Window:
         """What all methods say of rows that are drawn from several answers, and their accuracy."""

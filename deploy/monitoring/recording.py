@@ -40,6 +40,12 @@ def _share(part: str, whole: str) -> str:
     return f"(({part}) or 0 * ({whole})) / (({whole}) > 0)"
 
 
+def _mean(metric: str, by: str, window: str) -> str:
+    """Mean of what a histogram or summary observed in a window, absent where it saw nothing."""
+    return (f"sum by ({by}) (rate({metric}_sum[{window}])) / "
+            f"(sum by ({by}) (rate({metric}_count[{window}])) > 0)")
+
+
 def _requests(clock: Clock) -> list[Recording]:
     short = clock.window(5 * MINUTE)
     total = f"sum by (route) (rate(mlops_requests_total[{short}]))"
@@ -87,14 +93,12 @@ def _models(clock: Clock) -> list[Recording]:
         Recording("slot_version_label:mlops_predictions:share1h",
                   f"{by_label} / on (slot, version) group_left () ({by_version} > 0)"),
         Recording("slot_version:mlops_prediction_confidence:mean1h",
-                  f"sum by (slot, version) (rate({confidence}_sum[{long}])) / "
-                  f"(sum by (slot, version) (rate({confidence}_count[{long}])) > 0)"),
+                  _mean(confidence, "slot, version", long)),
         Recording("slot_version:mlops_prediction_confidence:p10",
                   f"histogram_quantile(0.1, sum by (slot, version, le) "
                   f"(rate({confidence}_bucket[{long}])))"),
         *(Recording(f"slot_version:mlops_image_{what}:mean1h",
-                    f"sum by (slot, version) (rate(mlops_image_{what}_sum[{long}])) / "
-                    f"(sum by (slot, version) (rate(mlops_image_{what}_count[{long}])) > 0)")
+                    _mean(f"mlops_image_{what}", "slot, version", long))
           for what in ("brightness", "contrast")),
         Recording("slot_version:mlops_novel_images:share1h",
                   _share(f"sum by (slot, version) (rate(mlops_novel_images_total[{long}]))",
@@ -130,8 +134,7 @@ def _machinery(clock: Clock) -> list[Recording]:
                   "histogram_quantile(0.99, sum by (le) "
                   f"(rate(mlops_journal_seconds_bucket[{short}])))"),
         Recording("version:mlops_batch_images:mean5m",
-                  f"sum by (version) (rate(mlops_batch_images_sum[{short}])) / "
-                  f"(sum by (version) (rate(mlops_batch_images_count[{short}])) > 0)"),
+                  _mean("mlops_batch_images", "version", short)),
         Recording("mlops:mlflow_requests:rate5m", tracked),
         Recording("mlops:mlflow_requests_5xx:share5m", _share(
             f'sum(rate(mlops_mlflow_requests_total{{status=~"5.."}}[{short}]))', tracked)),

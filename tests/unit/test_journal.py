@@ -75,6 +75,9 @@ def files(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.jsonl"))
 
 
+DAMAGES = [b"", b"{}", b"\xff\x00", b'{"kind":"prediction"']
+
+
 def test_journal_reads_back_what_it_was_given_sorted(tmp_path: Path) -> None:
     late, early = prediction(NOON + timedelta(seconds=1)), prediction(NOON)
     label = FeedbackRecord(prediction_id=early.answer.prediction_id, label="bag", at=NOON)
@@ -106,12 +109,17 @@ def test_journal_leaves_out_an_unfinished_last_line(tmp_path: Path) -> None:
     assert find(tmp_path, second.answer.prediction_id) is None
 
 
-@pytest.mark.parametrize("damage", [b"", b"{}", b"\xff\x00", b'{"kind":"prediction"'])
-def test_journal_names_a_damaged_line(tmp_path: Path, damage: bytes) -> None:
-    write(tmp_path, prediction(NOON), prediction(NOON))
-    (path,) = files(tmp_path)
+def write_damaged(folder: Path, damage: bytes) -> None:
+    """A file of two predictions, with ``damage`` as a line between them."""
+    write(folder, prediction(NOON), prediction(NOON))
+    (path,) = files(folder)
     lines = path.read_bytes().split(b"\n")
     path.write_bytes(b"\n".join([lines[0], damage, lines[1], b""]))
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_journal_names_a_damaged_line(tmp_path: Path, damage: bytes) -> None:
+    write_damaged(tmp_path, damage)
     with pytest.raises(JournalDamaged, match=r"predictions-.*, line 2"):
         read_hour(tmp_path, KEY)
 

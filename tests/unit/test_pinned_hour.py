@@ -18,7 +18,15 @@ from resources.journal import SLACK_MS, JournalDamaged, JournalWriter, hours, re
 from resources.pinned_hour import JournalChanged, PinnedHour
 from resources.steps import Workspace
 from resources.store import ArtifactStore
-from tests.unit.test_journal import KEY, NOON, files, prediction, write
+from tests.unit.test_journal import (
+    DAMAGES,
+    KEY,
+    NOON,
+    files,
+    prediction,
+    write,
+    write_damaged,
+)
 
 
 def workspace(folder: Path) -> Workspace:
@@ -83,12 +91,9 @@ def test_lines_that_are_taken_back_while_they_are_read_are_an_error(tmp_path: Pa
         list(pinned.records(sha256))
 
 
-@pytest.mark.parametrize("damage", [b"", b"{}", b"\xff\x00", b'{"kind":"prediction"'])
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_damaged_line_is_named(tmp_path: Path, damage: bytes) -> None:
-    write(tmp_path, prediction(NOON), prediction(NOON))
-    (path,) = files(tmp_path)
-    lines = path.read_bytes().split(b"\n")
-    path.write_bytes(b"\n".join([lines[0], damage, lines[1], b""]))
+    write_damaged(tmp_path, damage)
     with pytest.raises(JournalDamaged, match=r"predictions-.*, line 2"):
         PinnedHour.of(tmp_path, KEY).sha256()
 
