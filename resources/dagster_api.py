@@ -100,6 +100,10 @@ class DagsterError(PlatformError):
     """Dagster does not answer, or refuses what was asked."""
 
 
+class DagsterSilent(DagsterError):
+    """Dagster does not answer, so that nobody knows whether it did what was asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One event of a run, at ``at`` seconds since 1970. ``asset`` is set for materializations."""
@@ -193,7 +197,7 @@ class DagsterApi:
             )
             body = response.json()
         except (httpx.HTTPError, ValueError) as error:
-            raise DagsterError(f"Dagster does not answer on {self.url}: {error}") from error
+            raise DagsterSilent(f"Dagster does not answer on {self.url}: {error}") from error
         if body.get("errors"):
             raise DagsterError(f"Dagster refused: {body['errors'][0]['message']}")
         data: dict[str, Any] = body["data"]

@@ -121,7 +121,7 @@ def test_a_dead_source_names_itself_and_the_page_lives(small_platform: SmallPlat
         assert {"Dagster does not answer", "Service does not answer"} <= {
             need["title"] for need in loop["needs"]}
         assert loop["rollout"]["slots"][0]["label"] == "v1"
-        answer = change(client, "launch", {"job": "retrain", "reason": "to see"})
+        answer = change(client, "launch", {"job": "retrain", "reason": "to see", "seen": ""})
         assert answer.status_code == 404
 
 
@@ -154,6 +154,7 @@ def test_a_change_has_a_reason_a_revision_and_one_effect(
     with running_console(copied) as client:
         after = change(client, "rollout/promote", body, key="the-same-key")
         assert after.json()["revision"] == revision + 1
+        assert change(client, "rollout/hold", body, key="the-same-key").status_code == 422
         back = change(client, "rollout/rollback",
                       {"reason": "worse after all", "revision": revision + 1})
         assert back.json()["slots"][0]["bento_tag"] == small_platform.tag
@@ -161,16 +162,21 @@ def test_a_change_has_a_reason_a_revision_and_one_effect(
 
 def test_keys_are_made_shown_once_and_revoked(copied: Path) -> None:
     with running_console(copied) as client:
-        body = {"name": "till", "scopes": ["predict"], "days": 1, "reason": "the new till"}
+        body = {"name": "till", "scopes": ["predict"], "days": 1, "reason": "the new till",
+                "seen": get(client, "keys")["version"]}
         made = change(client, "keys", body, key="one-key-once").json()
         assert made["secret"]
         assert change(client, "keys", body, key="one-key-once").json()["secret"] == ""
-        (key,) = get(client, "keys")
+        assert change(client, "keys", body).status_code == 409, "the list is another by now"
+        (key,) = get(client, "keys")["keys"]
         assert key["scopes"] == ["predict"]
-        gone = change(client, f"keys/{key['id']}/revoke", {"reason": "lost"})
+        gone = change(client, f"keys/{key['id']}/revoke", {"reason": "lost", "seen": "good"})
         assert gone.status_code == 200
-        assert get(client, "keys")[0]["revoked"]
-        assert change(client, f"keys/{key['id']}/revoke", {"reason": "again"}).status_code == 422
+        assert get(client, "keys")["keys"][0]["revoked"]
+        for seen, status in (("good", 409), ("revoked", 422)):
+            again = {"reason": "again", "seen": seen}
+            assert change(client, f"keys/{key['id']}/revoke", again).status_code == status
+        assert change(client, "keys/none/revoke", again).status_code == 404
 
 
 def test_a_label_reaches_the_service_and_is_audited(

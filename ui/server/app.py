@@ -19,11 +19,12 @@ from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.lineage.subject import UnknownId
 from mlops_assets.serving.states import ImpossibleChange
 from resources.api_keys import KeyRefused
+from resources.changes import KeyReused, OutcomeUnknown
 from resources.console_users import ConsoleUsers
 from resources.platform_db import ConflictingChange
 from resources.service_api import ServiceApi
 from ui.server.metrics import registry_of
-from ui.server.replays import Replays
+from ui.server.replays import Refused, Replays
 from ui.server.routes import (
     alerting,
     changing,
@@ -45,6 +46,7 @@ from ui.server.world import World
 API: Final = "/api/v1"
 STATUS: Final[dict[type[PlatformError], int]] = {
     UnknownId: 404, ImpossibleChange: 409, ConflictingChange: 409, KeyRefused: 422,
+    KeyReused: 422, OutcomeUnknown: 409,
 }
 NO_PAGES: Final = "the pages are not built: run `make console`, or install the package"
 
@@ -83,7 +85,8 @@ def create_app(console: Console) -> FastAPI:
 
     app = FastAPI(title="mlops-assets console", version="1", lifespan=lifespan, docs_url=None,
                   redoc_url=None, openapi_url=f"{API}/openapi.json", responses=PROBLEMS)
-    app.state.world, app.state.guard, app.state.replays = world, guard, Replays()
+    app.state.world, app.state.guard = world, guard
+    app.state.replays = Replays(world.database)
     app.state.notices = alerting.Notices(console.home)
     where = console.addresses
     app.state.dagster_pages = (
@@ -153,6 +156,8 @@ def _explain_errors(app: FastAPI) -> None:
 
     @app.exception_handler(PlatformError)
     async def platform_error(_: Request, error: PlatformError) -> Response:
+        if isinstance(error, Refused):
+            return _problem(error.status, str(error))
         status = next((status for kind, status in STATUS.items() if isinstance(error, kind)), 502)
         return _problem(status, str(error))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 from fastapi import Depends, Header, Request
 
@@ -12,8 +12,6 @@ from resources.service_api import ServiceApi
 from ui.server.replays import Replays
 from ui.server.security import Guard, Person
 from ui.server.world import World
-
-T = TypeVar("T")
 
 
 def world_of(request: Request) -> World:
@@ -58,7 +56,9 @@ Admin = Annotated[Person, Depends(may("admin"))]
 Key = Annotated[str | None, Header(alias="idempotency-key")]
 
 
-def once(request: Request, key: str | None, asked: Any, make: Callable[[], T]) -> tuple[T, bool]:
+def once(
+    request: Request, key: str | None, asked: Any, make: Callable[[], str]
+) -> tuple[str, bool]:
     """Make a change once a key; see ``Replays``."""
     replays: Replays = request.app.state.replays
     return replays.once(key, asked, make)

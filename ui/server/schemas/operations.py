@@ -38,6 +38,8 @@ class SensorView(Body):
     last_tick_at: AwareDatetime | None
     last_tick: str
     description: str
+    schedule: bool
+    version: str
 
 
 class RunView(Body):
@@ -53,12 +55,20 @@ class RunView(Body):
     url: str
 
 
+class JobView(Body):
+    """A job; ``partition`` says of what it takes one: a batch, an hour (UTC) or a folder."""
+
+    name: str
+    partition: Literal["", "batch", "hour", "folder"]
+    version: str
+
+
 class Automation(Body):
     """What runs by itself."""
 
     sensors: list[SensorView]
     runs: list[RunView]
-    jobs: list[str]
+    jobs: list[JobView]
 
 
 class KeyView(Body):
@@ -70,13 +80,32 @@ class KeyView(Body):
     expires_at: AwareDatetime | None
     created_at: AwareDatetime
     revoked: bool
+    version: str
 
 
-class Change(Body):
-    """A change that a person asks for. ``revision`` is that of the state they saw."""
+class Keys(Body):
+    """All keys, newest first, and the version of the list."""
+
+    keys: list[KeyView]
+    version: str
+
+
+class Reasoned(Body):
+    """A change that a person asks for."""
 
     reason: str = Field(min_length=3, max_length=500)
-    revision: int | None = None
+
+
+class StateChange(Reasoned):
+    """A change of what serves; ``revision`` is that of the state they saw."""
+
+    revision: int
+
+
+class Change(Reasoned):
+    """A change of something else; ``seen`` is the version of it that they saw."""
+
+    seen: str = Field(max_length=100)
 
 
 class Launch(Change):

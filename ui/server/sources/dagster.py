@@ -34,6 +34,8 @@ query($repository: RepositorySelector!, $since: Float!) {
   assets: assetNodes {
     assetKey { path }
     assetMaterializations(limit: 1) { timestamp runId }
+    jobNames
+    partitionDefinition { type name }
     freshnessStatusInfo { freshnessStatus }
     assetChecksOrError {
       ... on AssetChecks { checks { name blocking description
@@ -42,21 +44,37 @@ query($repository: RepositorySelector!, $since: Float!) {
   }
 }
 """
-_SENSOR: Final = {
-    "start": """
+_SWITCH: Final = {
+    ("sensor", "start"): """
 mutation($selector: SensorSelector!) {
   startSensor(sensorSelector: $selector) { __typename
     ... on PythonError { message } ... on UnauthorizedError { message }
     ... on SensorNotFoundError { message } }
 }
 """,
-    "stop": """
+    ("sensor", "stop"): """
 mutation($id: String!) {
   stopSensor(id: $id) { __typename
     ... on PythonError { message } ... on UnauthorizedError { message } }
 }
 """,
+    ("schedule", "start"): """
+mutation($selector: ScheduleSelector!) {
+  startSchedule(scheduleSelector: $selector) { __typename
+    ... on PythonError { message } ... on UnauthorizedError { message }
+    ... on ScheduleNotFoundError { message } }
 }
+""",
+    ("schedule", "stop"): """
+mutation($id: String!) {
+  stopRunningSchedule(id: $id) { __typename
+    ... on PythonError { message } ... on UnauthorizedError { message } }
+}
+""",
+}
+# What a person calls a key of a partitioned job, by the name that the definition has in Dagster;
+# a definition without a name is of hours.
+PARTITIONS: Final = {"batch": "batch", "scoring": "folder", "": "hour"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +103,23 @@ class Sensor:
     tick: str
     detail: str
     schedule: bool = False
+
+    @property
+    def version(self) -> str:
+        """What a person saw who wants to switch it."""
+        return "on" if self.running else "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job; ``partitions`` is the name of what it takes one of, as Dagster knows it.
+
+    None where it takes none; ``latest`` is the newest run of the last day.
+    """
+
+    name: str
+    partitions: str | None
+    latest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,18 +152,22 @@ class Dagster:
     checks: list[Check] = field(default_factory=list)
     assets: dict[str, Asset] = field(default_factory=dict)
     daemons: dict[str, bool] = field(default_factory=dict)
-    jobs: list[str] = field(default_factory=list)
+    jobs: list[Job] = field(default_factory=list)
+
+    def job(self, name: str) -> Job | None:
+        """A job by its name."""
+        return next((job for job in self.jobs if job.name == name), None)
 
     def sensor(self, name: str) -> Sensor:
-        """One sensor.
+        """One sensor or schedule.
 
         Raises:
             DagsterError: there is none of this name.
         """
         for sensor in self.sensors:
-            if sensor.name == name and not sensor.schedule:
+            if sensor.name == name:
                 return sensor
-        raise DagsterError(f"there is no sensor `{name}`")
+        raise DagsterError(f"there is no sensor or schedule `{name[:60]}`")
 
 
 def look(api: DagsterApi) -> Dagster:
@@ -154,23 +193,34 @@ def look(api: DagsterApi) -> Dagster:
         daemons={each["daemonType"]: bool(each["healthy"])
                  for each in body["daemons"]["daemonHealth"]["allDaemonStatuses"]
                  if each["required"]},
-        jobs=sorted(job["name"] for job in repository["jobs"]
-                    if not job["name"].startswith("__")),
+        jobs=_jobs(repository["jobs"], body["assets"], runs["results"]),
     )
 
 
 def switch(api: DagsterApi, sensor: Sensor, *, on: bool) -> None:
-    """Start or stop a sensor.
+    """Start or stop a sensor or a schedule.
 
     Raises:
         DagsterError: it is refused.
     """
+    kind = "schedule" if sensor.schedule else "sensor"
     if on:
-        api.ask(_SENSOR["start"], selector={
+        api.ask(_SWITCH[kind, "start"], selector={
             "repositoryName": REPOSITORY, "repositoryLocationName": LOCATION,
-            "sensorName": sensor.name})
+            f"{kind}Name": sensor.name})
     else:
-        api.ask(_SENSOR["stop"], id=sensor.id)
+        api.ask(_SWITCH[kind, "stop"], id=sensor.id)
+
+
+def _jobs(
+    jobs: list[dict[str, Any]], assets: list[dict[str, Any]], runs: list[dict[str, Any]]
+) -> list[Job]:
+    """By name; Dagster gives the newest run first."""
+    partitions = {name: str(node["partitionDefinition"]["name"] or "") for node in assets
+                  if node["partitionDefinition"] for name in node["jobNames"]}
+    latest = {raw["jobName"]: raw["runId"] for raw in reversed(runs)}
+    return [Job(name, partitions.get(name), latest.get(name, ""))
+            for name in sorted(job["name"] for job in jobs) if not name.startswith("__")]
 
 
 def _run(raw: dict[str, Any]) -> Run:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from ui.server import schemas
-from ui.server.sources.dagster import Run
+from ui.server.sources.dagster import PARTITIONS, Job, Run
 from ui.server.world import World, moment
 
 SHOWN_RUNS = 50
@@ -19,8 +19,15 @@ def automation(world: World) -> schemas.Automation:
         sensors=[schemas.SensorView(
             name=each.name, running=each.running, last_tick_at=moment(each.ticked),
             last_tick=f"{each.tick.lower()}: {each.detail}" if each.detail else each.tick.lower(),
-            description=each.description) for each in seen.sensors],
-        runs=[_run(run, where) for run in seen.runs[:SHOWN_RUNS]], jobs=seen.jobs)
+            description=each.description, schedule=each.schedule, version=each.version)
+            for each in seen.sensors],
+        runs=[_run(run, where) for run in seen.runs[:SHOWN_RUNS]],
+        jobs=[_job(job) for job in seen.jobs])
+
+
+def _job(job: Job) -> schemas.JobView:
+    kind: Any = "" if job.partitions is None else PARTITIONS.get(job.partitions, "batch")
+    return schemas.JobView(name=job.name, partition=kind, version=job.latest)
 
 
 def _run(run: Run, where: str) -> schemas.RunView:
