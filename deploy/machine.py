@@ -38,7 +38,7 @@ Log = Callable[[str], None]
 
 POLL_SECONDS: Final = 0.25
 LOG_LINES: Final = 12
-BESIDE: Final = frozenset({"console", "prometheus", "alertmanager"})
+BESIDE: Final = frozenset({"console", "prometheus", "alertmanager", "node"})
 NO_ALARMS: Final = (
     "no Prometheus and Alertmanager on this machine, so no alarms; `make prometheus` fetches them")
 
@@ -200,7 +200,7 @@ class Machine:
             self.layout.supervisor_conf: render_supervisor(self.layout, self.programs(ports)),
             self.layout.dagster / "dagster.yaml": render_dagster(self.layout),
             self.layout.workspace: render_workspace(self.settings, ports),
-            **render_monitors(self.settings, self.layout, ports),
+            **render_monitors(self.settings, self.layout, ports, self._binaries),
         }
 
     def _configure(self, ports: Ports) -> None:

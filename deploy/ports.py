@@ -14,7 +14,7 @@ from mlops_assets.contracts.errors import PlatformError
 from resources.durable import write_bytes
 
 PROGRAMS: Final = ("dagster", "code", "mlflow", "service", "console")
-MONITORS: Final = ("prometheus", "alertmanager")
+MONITORS: Final = ("prometheus", "alertmanager", "node")
 
 
 class PortBusy(PlatformError):
@@ -33,6 +33,7 @@ class Ports:
     prometheus: int = 0
     alertmanager: int = 0
     dagster_view: int = 0
+    node: int = 0
 
     def save(self, path: Path) -> None:
         """Record the ports for the commands that follow."""
@@ -68,7 +69,7 @@ def choose_ports(
 ) -> Ports:
     """The configured ports, each checked to be free; 0 becomes that of ``before`` or a free one.
 
-    Unless ``monitored``, none for Prometheus and Alertmanager.
+    Unless ``monitored``, none for Prometheus and what it stands with.
 
     Raises:
         PortBusy: the first port that is in use.

@@ -68,7 +68,7 @@ def make_programs(
             "--host", host, "--port", str(ports.mlflow),
         ), f"http://{host}:{ports.mlflow}"),
         Program("webserver", (
-            str(scripts / "dagster-webserver"), "-h", host, "-p", str(ports.dagster),
+            python, "-m", "deploy.dagster_web", "-h", host, "-p", str(ports.dagster),
             "-w", workspace, "--live-data-poll-rate", "2000",
         ), web),
         *_viewer(layout, host, ports),
@@ -109,7 +109,9 @@ def _monitors(
     if binaries is None or not ports.prometheus:
         return ()
     told, reckoned = f"{host}:{ports.alertmanager}", f"{host}:{ports.prometheus}"
+    node = binaries.node_command(listen=f"{host}:{ports.node}") if ports.node else ()
     return (
+        *((Program("node", node, f"http://{host}:{ports.node}"),) if node else ()),
         Program("alertmanager", binaries.alertmanager_command(
             config=layout.monitoring / "alertmanager.yml", data=layout.silences, listen=told,
         ), f"http://{told}"),
@@ -125,14 +127,17 @@ def make_clock(settings: Settings) -> Clock:
         scale=settings.platform.alarm_scale, scrape_seconds=settings.platform.scrape_seconds)
 
 
-def render_monitors(settings: Settings, layout: Layout, ports: Ports) -> dict[Path, str]:
+def render_monitors(
+    settings: Settings, layout: Layout, ports: Ports, binaries: Binaries | None
+) -> dict[Path, str]:
     """Where the files of Prometheus and Alertmanager go, and what they hold; none without ports.
 
     Raises:
         ReceiversError: the file of further receivers can not be used.
     """
-    if not ports.prometheus:
+    if binaries is None or not ports.prometheus:
         return {}
+    own = f"{settings.platform.host}:{ports.node}" if ports.node and binaries.node_exporter else ""
     platform = settings.platform
     targets = Targets(
         service=f"{platform.host}:{ports.service}",
@@ -140,7 +145,7 @@ def render_monitors(settings: Settings, layout: Layout, ports: Ports) -> dict[Pa
         prometheus=f"{platform.host}:{ports.prometheus}",
         alertmanager=f"{platform.host}:{ports.alertmanager}",
         mlflow=f"{platform.host}:{ports.mlflow}",
-        node=platform.node_exporter,
+        node=platform.node_exporter or own,
     )
     receivers = PROJECT_ROOT / platform.receivers if platform.receivers else None
     files = render_monitoring(

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Make Prometheus and Alertmanager available, with promtool and amtool: the system's, else
-# Debian's, unpacked below FOLDER. Never installed, also as root: the packages would start servers.
+# Make Prometheus, Alertmanager and node_exporter available, with promtool and amtool: the system's,
+# else Debian's, unpacked below FOLDER. Never installed, also as root: the packages would start
+# servers.
 set -euo pipefail
 folder=${1:?usage: prometheus.sh FOLDER}
 
@@ -9,6 +10,10 @@ found() {
     command -v alertmanager > /dev/null || command -v prometheus-alertmanager > /dev/null
 }
 
+if ! command -v node_exporter > /dev/null && ! command -v prometheus-node-exporter > /dev/null; then
+    RECURSE=no "$(dirname "$0")/debian.sh" "$folder" usr/bin/prometheus-node-exporter \
+        prometheus-node-exporter > /dev/null
+fi
 if found || [ -x "$folder/alertmanager" ]; then exit 0; fi
 # Both are static; the rest is scripts of Prometheus' pages.
 RECURSE=no "$(dirname "$0")/debian.sh" "$folder" usr/bin/prometheus \

@@ -119,5 +119,6 @@ def make_probes(host: str, ports: Ports) -> dict[str, Probe]:
         "service": lambda: _answers(host, ports.service, "/readyz"),
         "console": lambda: _answers(host, ports.console, "/readyz"),
         "prometheus": lambda: _answers(host, ports.prometheus, "/-/ready"),
+        "node": lambda: _answers(host, ports.node, "/metrics"),
         "alertmanager": lambda: _answers(host, ports.alertmanager, "/-/ready"),
     }

@@ -274,6 +274,7 @@ class PlatformSettings(Section):
     console_port: int = Field(8080, ge=0, le=65535)
     prometheus_port: int = Field(9090, ge=0, le=65535)
     alertmanager_port: int = Field(9093, ge=0, le=65535)
+    node_port: int = Field(0, ge=0, le=65535, description="of node_exporter; 0: a free one")
     dagster_view: bool = Field(
         False, description="Dagster's pages, to look at, behind the console's sessions")
     mlflow_view: bool = Field(
@@ -283,7 +284,8 @@ class PlatformSettings(Section):
     scrape_seconds: float = Field(15.0, ge=0.5, description="between two looks of Prometheus")
     alarm_scale: float = Field(1.0, gt=0, description="of every time in the alert rules")
     receivers: str = Field("", description="a file of further receivers of alerts; empty: none")
-    node_exporter: str = Field("", description="host:port of one that runs; empty: none")
+    node_exporter: str = Field(
+        "", description="host:port of one that runs already; empty: one of the platform's own")
     service_auth: Literal["on", "off"] = "on"
     keep_share: float = Field(0.01, ge=0, le=1, description="of requests' images, for labelling")
     start_seconds: float = Field(120.0, gt=0)

@@ -1,4 +1,4 @@
-"""Where Prometheus and Alertmanager are on this machine, and how they are started."""
+"""Where Prometheus, Alertmanager and node_exporter are on this machine, and how they start."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from typing import Final
 # `deploy/prometheus.sh` unpacks them there.
 FOLDER: Final = Path(sys.prefix) / "prometheus"
 ALERTMANAGERS: Final = ("alertmanager", "prometheus-alertmanager")
+NODE_EXPORTERS: Final = ("node_exporter", "prometheus-node-exporter")
+# What the rules and dashboards read; the rest would cost a scrape more than they tell.
+COLLECTORS: Final = ("cpu", "diskstats", "filesystem", "loadavg", "meminfo", "netdev")
 KEPT_DAYS: Final = 30
 KEPT_BYTES: Final = "1GB"
 
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """The two programs, each an absolute path."""
+    """The programs, each an absolute path; there may be no ``node_exporter``."""
 
     prometheus: Path
     alertmanager: Path
+    node_exporter: Path | None = None
 
     def prometheus_command(self, *, config: Path, data: Path, listen: str) -> tuple[str, ...]:
         """The argument list of Prometheus; ``listen`` is ``host:port``."""
@@ -42,6 +46,13 @@ class Binaries:
             f"--web.listen-address={listen}", "--cluster.listen-address=", "--log.level=warn",
         )
 
+    def node_command(self, *, listen: str) -> tuple[str, ...]:
+        """The argument list of node_exporter; none where there is no such program."""
+        if self.node_exporter is None:
+            return ()
+        return (str(self.node_exporter), f"--web.listen-address={listen}", "--log.level=warn",
+                "--collector.disable-defaults", *(f"--collector.{name}" for name in COLLECTORS))
+
 
 def find_program(*names: str) -> Path | None:
     """The first of ``names`` that ``deploy/prometheus.sh`` unpacked, else that is on the path."""
@@ -53,8 +64,8 @@ def find_program(*names: str) -> Path | None:
 
 
 def find_binaries() -> Binaries | None:
-    """Both programs, or None where one of them is missing."""
+    """The programs, or None where Prometheus or Alertmanager is missing."""
     prometheus, alertmanager = find_program("prometheus"), find_program(*ALERTMANAGERS)
     if prometheus is None or alertmanager is None:
         return None
-    return Binaries(prometheus, alertmanager)
+    return Binaries(prometheus, alertmanager, find_program(*NODE_EXPORTERS))

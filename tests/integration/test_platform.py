@@ -70,7 +70,7 @@ def test_up_status_down(home: Path) -> None:
     assert up["started"] is True
     programs = {each["name"]: each for each in up["programs"]}
     assert [name for name in programs if programs[name]["ready"]] == [
-        "code", "mlflow", "webserver", "daemon", "console", "alertmanager", "prometheus"
+        "code", "mlflow", "webserver", "daemon", "console", "node", "alertmanager", "prometheus"
     ]
     assert programs["service"]["detail"] == "no model is released yet"
 
@@ -82,6 +82,9 @@ def test_up_status_down(home: Path) -> None:
     assert httpx.get(search).status_code == 200
     assert httpx.get(search, headers={"host": "elsewhere.example"}).status_code == 403
 
+    told = f"http://127.0.0.1:{ports.prometheus}/api/v1/query"
+    asked = {"query": 'up{job="node"} == 1 and on() count(node_network_receive_bytes_total) > 0'}
+    wait_until(lambda: httpx.get(told, params=asked).json()["data"]["result"])
     status = mlops("status", "--json")
     assert status.returncode == 0
     again = json.loads(mlops("up", "--json").stdout)

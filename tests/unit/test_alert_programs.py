@@ -18,7 +18,8 @@ from deploy.programs import render_monitors
 from mlops_assets.config import PROJECT_ROOT, PlatformSettings, Settings
 from resources.snapshot import LEFT_OUT
 
-PORTS = Ports(1, 2, 3, 8000, 8080, 9090, 9093)
+PORTS = Ports(1, 2, 3, 8000, 8080, 9090, 9093, node=9101)
+BOTH = Binaries(Path("/p"), Path("/a"))
 STUB = "#!/bin/sh\n"
 
 
@@ -56,11 +57,27 @@ def test_unpacked_programs_come_first(bare: Path) -> None:
 
 
 def test_programs_listen_where_they_are_told_and_on_no_other_port() -> None:
-    found = Binaries(Path("/p"), Path("/a"))
+    found = Binaries(Path("/p"), Path("/a"), Path("/n"))
+    assert "--web.listen-address=127.0.0.1:9" in found.node_command(listen="127.0.0.1:9")
     where = {"config": Path("/c"), "data": Path("/d"), "listen": "127.0.0.1:9"}
     for command in (found.prometheus_command(**where), found.alertmanager_command(**where)):
         assert "--web.listen-address=127.0.0.1:9" in command
     assert "--cluster.listen-address=" in found.alertmanager_command(**where)
+
+
+def test_the_machine_is_scraped_where_its_exporter_is(bare: Path, tmp_path: Path) -> None:
+    for name in ("prometheus", "alertmanager"):
+        _program(bare, name)
+    settings = Settings(home=tmp_path)
+    assert "node" not in {each.name for each in Machine(settings).programs(PORTS)}
+    _program(bare, "prometheus-node-exporter")
+    found = find_binaries()
+    assert found is not None
+    assert "node" in {each.name for each in Machine(settings).programs(PORTS)}
+    for binaries_, scraped in ((BOTH, 0), (found, 1)):
+        files = render_monitors(settings, Layout(tmp_path), PORTS, binaries_)
+        text = files[Layout(tmp_path).monitoring / "prometheus.yml"]
+        assert text.count("127.0.0.1:9101") == scraped
 
 
 def test_platform_does_without_and_can_be_told_to(bare: Path, tmp_path: Path) -> None:
@@ -79,7 +96,7 @@ def test_files_name_the_ports_in_use_and_the_token(tmp_path: Path) -> None:
     platform = PlatformSettings(node_exporter="127.0.0.1:9100")
     layout = Layout(tmp_path)
     files = {path.name: yaml.safe_load(text) for path, text in render_monitors(
-        Settings(home=tmp_path, platform=platform), layout, PORTS).items()}
+        Settings(home=tmp_path, platform=platform), layout, PORTS, BOTH).items()}
     jobs = {each["job_name"]: each["static_configs"][0]["targets"][0]
             for each in files["prometheus.yml"]["scrape_configs"]}
     assert jobs == {
@@ -110,7 +127,7 @@ def test_token_is_private_and_stays(tmp_path: Path) -> None:
 
 
 def test_script_leaves_alone_what_is_there(bare: Path, tmp_path: Path) -> None:
-    for name in ("prometheus", "promtool", "amtool", "prometheus-alertmanager"):
+    for name in ("prometheus", "promtool", "amtool", "prometheus-alertmanager", "node_exporter"):
         _program(bare, name)
     script = PROJECT_ROOT / "deploy" / "prometheus.sh"
     done = subprocess.run(

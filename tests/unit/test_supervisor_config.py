@@ -35,7 +35,7 @@ PORTS = Ports(dagster=3000, code=3001, mlflow=5000, service=8000, console=8080,
               prometheus=9090, alertmanager=9093)
 FREE = PlatformSettings(
     dagster_port=0, code_port=0, mlflow_port=0, service_port=0, console_port=0,
-    prometheus_port=0, alertmanager_port=0,
+    prometheus_port=0, alertmanager_port=0, node_port=0,
 )
 BINARIES = Binaries(Path("/opt/a b/prometheus"), Path("/opt/alertmanager"))
 
@@ -154,7 +154,8 @@ def test_without_prometheus_nothing_speaks_of_it(settings: Settings, layout: Lay
     assert bare.prometheus == bare.alertmanager == 0
     assert len(make_programs(settings, layout, bare, binaries=BINARIES)) == 6
     assert len(make_programs(settings, layout, PORTS, binaries=None)) == 6
-    assert render_monitors(settings, layout, bare) == {}
+    assert render_monitors(settings, layout, bare, BINARIES) == {}
+    assert render_monitors(settings, layout, PORTS, None) == {}
     environment = make_environment(settings, layout, bare, {})
     assert not {each for each in environment if "PROMETHEUS" in each or "ALERTMANAGER" in each}
 
@@ -189,7 +190,7 @@ def test_busy_port_is_named_with_the_setting_that_moves_it() -> None:
 def test_free_ports_differ_and_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "ports.json"
     ports = choose_ports(FREE, monitored=True)
-    assert len({port for port in asdict(ports).values() if port}) == 7
+    assert len({port for port in asdict(ports).values() if port}) == 8
     ports.save(path)
     assert recorded_ports(path) == ports
     assert choose_ports(FREE, ports, monitored=True) == ports
