@@ -111,6 +111,8 @@ def _models(clock: Clock) -> list[Recording]:
 
 def _quality() -> list[Recording]:
     return [
+        Recording("mlops:drift_evidence:present", "max(mlops_drift_evidence)"),
+        Recording("mlops:label_accuracy:present", "max(mlops_label_accuracy)"),
         Recording("mlops:drift_evidence:share_of_alarm", "mlops_drift_evidence / "
                   "mlops_drift_alarm_at"),
         Recording("mlops:label_accuracy:drop", "mlops_held_out_accuracy - mlops_label_accuracy"),
@@ -123,13 +125,16 @@ def _quality() -> list[Recording]:
 
 def _machinery(clock: Clock) -> list[Recording]:
     short = clock.window(5 * MINUTE)
+    compacted = 'max(mlops_asset_materialized_seconds{asset="prediction_log"})'
     looks = f"sum by (where) (rate(mlops_cache_total[{short}]))"
     tracked = f"sum(rate(mlops_mlflow_requests_total[{short}]))"
     return [
         Recording("where:mlops_cache_hits:share5m", _share(
             f'sum by (where) (rate(mlops_cache_total{{outcome="hit"}}[{short}]))', looks)),
         Recording("mlops:journal_lag:seconds",
-                  'time() - max(mlops_asset_materialized_seconds{asset="prediction_log"})'),
+                  # Nothing lags where nothing was answered since.
+                  f"(time() - {compacted}) * (max(mlops_journal_newest_seconds) > bool "
+                  f"{compacted})"),
         Recording("mlops:journal_seconds:p99",
                   "histogram_quantile(0.99, sum by (le) "
                   f"(rate(mlops_journal_seconds_bucket[{short}])))"),

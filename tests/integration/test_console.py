@@ -244,3 +244,16 @@ def test_find_leads_to_pages_models_and_answers(
     assert get(client, "find?q=dri")[0] == {"text": "Drift", "href": "/drift"}
     assert get(client, f"find?q={prediction[:14]}")[0]["href"].startswith("/lineage/")
     assert any(each["text"].startswith("Model v1") for each in get(client, "find?q=v1"))
+
+
+def test_an_alert_leads_to_its_runbook(client: TestClient) -> None:
+    from ui.server.routes.runbooks import runbook_address
+
+    where = runbook_address("docs/runbooks/service-down.md")
+    assert where == "/runbooks/service-down"
+    answer = client.get(where)
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert answer.text.startswith("# ")
+    assert runbook_address("https://wiki.example/x.md") == "https://wiki.example/x.md"
+    for path in ("/runbooks/none", "/runbooks/..%2f..%2fREADME", "/runbooks/README"):
+        assert client.get(path).status_code == 404

@@ -138,6 +138,61 @@ def test_alert_fires_or_stays_silent(folder: Path, tmp_path: Path, case: Case) -
     ask("promtool", "test", "rules", tmp_path / "case.yml")
 
 
+FAST = {f'mlops_request_seconds_bucket{{route="/v1/predict",le="{bound}"}}':
+        "0+6x20" if bound < 0.1 else "0+54x20" if bound < 0.25 else "0+60x20"
+        for bound in (*BUCKETS, float("inf"))}
+
+
+@pytest.mark.parametrize(("name", "series", "expected"), [
+    ("mlops:requests:rate5m", {'mlops_requests_total{route="/a",status="200"}': "0+60x20",
+                               'mlops_requests_total{route="/b",status="500"}': "0+60x20"}, 2),
+    ("mlops:requests_5xx:share5m", {'mlops_requests_total{route="/a",status="200"}': "0+90x20",
+                                    'mlops_requests_total{route="/a",status="503"}': "0+30x20"},
+     0.25),
+    ("mlops:requests_4xx:share5m", {'mlops_requests_total{route="/a",status="200"}': "0+90x20"}, 0),
+    ("where:mlops_cache_hits:share5m", {'mlops_cache_total{where="a",outcome="hit"}': "0+30x20",
+                                        'mlops_cache_total{where="a",outcome="miss"}': "0+10x20"},
+     0.75),
+    ("slot_version:mlops_prediction_confidence:mean1h", {
+        'mlops_prediction_confidence_sum{slot="champion",version="v"}': "0+9x20",
+        'mlops_prediction_confidence_count{slot="champion",version="v"}': "0+10x20"}, 0.9),
+    ("slot_version_label:mlops_predictions:share1h", {
+        'mlops_predictions_total{slot="champion",version="v",label="bag"}': "0+10x20"}, 1),
+    ("mlops:journal_lag:seconds", {
+        'mlops_asset_materialized_seconds{asset="prediction_log"}': "600x20",
+        "mlops_journal_newest_seconds": "660x20"}, 600),
+    ("mlops:journal_lag:seconds", {
+        'mlops_asset_materialized_seconds{asset="prediction_log"}': "600x20",
+        "mlops_journal_newest_seconds": "540x20"}, 0),
+    ("mlops:drift_evidence:share_of_alarm", {"mlops_drift_evidence": "50x20",
+                                             "mlops_drift_alarm_at": "100x20"}, 0.5),
+    ("mlops:drift_evidence:present", {"mlops_drift_evidence": "50x20"}, 50),
+    ("mlops:label_accuracy:certain_drop", {"mlops_held_out_accuracy": "0.75x20",
+                                           "mlops_label_accuracy_upper": "0.5x20"}, 0.25),
+    ("path:mlops_disk_free:share", {'mlops_disk_free_bytes{path="h"}': "25x20",
+                                    'mlops_disk_size_bytes{path="h"}': "100x20"}, 0.25),
+    ("gpu:mlops_gpu_utilization:mean5m", {'mlops_gpu_utilization_ratio{gpu="0"}': "0.5x20"}, 0.5),
+    ("device:node_network_receive_bytes:rate5m", {
+        'node_network_receive_bytes_total{device="eth0"}': "0+6000x20"}, 100),
+    ("step:mlops_rollout_step:present", {'mlops_rollout_step{step="shadow"}': "1x20"}, 1),
+    ("route:mlops_request_seconds:p50", FAST, 0.075),
+])
+def test_a_recording_has_the_value_that_it_should(
+    folder: Path, tmp_path: Path, name: str, series: dict[str, str], expected: float
+) -> None:
+    (tmp_path / "case.yml").write_text(yaml.safe_dump({
+        "rule_files": [str(folder / "recording.yml")], "evaluation_interval": "1m",
+        "tests": [{
+            "interval": "1m",
+            "input_series": [{"series": key, "values": values} for key, values in series.items()],
+            "promql_expr_test": [{
+                "expr": f"round(sum({name}), 0.001)", "eval_time": "20m",
+                "exp_samples": [{"labels": "{}", "value": expected}]}],
+        }],
+    }))
+    ask("promtool", "test", "rules", tmp_path / "case.yml")
+
+
 def test_every_rule_has_a_case_that_fires_and_one_that_is_silent() -> None:
     fire = {(case.alert, labels["severity"]) for case in CASES for labels in case.fires}
     assert fire == {(each.name, each.severity) for each in alerts()}

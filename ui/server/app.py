@@ -32,6 +32,7 @@ from ui.server.routes import (
     looking,
     mlflow_pages,
     people,
+    runbooks,
     signing_on,
     trying,
 )
@@ -116,6 +117,7 @@ def create_app(console: Console) -> FastAPI:
     app.include_router(signing_on.router)
     app.include_router(dagster_pages.router)
     app.include_router(mlflow_pages.router)
+    app.include_router(runbooks.router)
     _serve_pages(app)
     return app
 

@@ -39,6 +39,7 @@ class LoopCollector(Collector):
         yield from self._assets()
         yield from self._drift()
         yield from self._serving()
+        yield from self._journal()
         yield from self._machine()
         yield from self._gpus.collect()
 
@@ -117,6 +118,11 @@ class LoopCollector(Collector):
                      {each: float(state.step == each) for each in STEPS})
         yield GaugeMetricFamily("mlops_rollout_revision_wanted",
                                 "Revision of the state of serving", value=state.revision)
+
+    def _journal(self) -> Iterator[Metric]:
+        if newest := self._world.journal_book.newest:
+            yield GaugeMetricFamily("mlops_journal_newest_seconds",
+                                    "Unix time of the newest answer in the journal", value=newest)
 
     def _machine(self) -> Iterator[Metric]:
         home = self._world.console.home

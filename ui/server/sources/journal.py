@@ -97,6 +97,7 @@ class Journal:
         self.buckets: defaultdict[int, dict[str, Bucket]] = defaultdict(dict)
         self.slots: dict[str, str] = {}
         self.labelled = 0
+        self.newest = 0.0
 
     def read(self) -> int:
         """Take in what was added; gives the number of records seen since the beginning."""
@@ -144,6 +145,7 @@ class Journal:
         if kind == "prediction" and record.get("shadow_of") is None:
             row = _row(record)
             added.append(row)
+            self.newest = max(self.newest, row.at)
             bucket = self._bucket(int(row.at), row.version)
             bucket.answers += 1
             bucket.confidence += row.confidence

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from ui.server import schemas
+from ui.server.routes.runbooks import runbook_address
 from ui.server.sources.dagster import PARTITIONS, Job, Run
 from ui.server.world import World, moment
 
@@ -59,4 +60,4 @@ def _alert(raw: dict[str, Any], state: Literal["firing", "resolved"]) -> schemas
         state=state, summary=notes.get("summary") or notes.get("description", ""),
         started_at=datetime.fromisoformat(raw["startsAt"]),
         ended_at=datetime.fromisoformat(ended) if ended else None,
-        runbook=notes.get("runbook_url", ""), source=labels.get("job", "Alertmanager"))
+        runbook=runbook_address(notes.get("runbook_url", "")), source=labels.get("job", "Alertmanager"))
