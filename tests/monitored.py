@@ -12,7 +12,8 @@ CONSOLE_METRICS = (
     "mlops_drift_evidence", "mlops_drift_alarm_at", "mlops_drift_verdict",
     "mlops_label_accuracy", "mlops_label_accuracy_lower", "mlops_label_accuracy_upper",
     "mlops_estimated_accuracy", "mlops_held_out_accuracy", "mlops_rollout_step",
-    "mlops_rollout_revision_wanted", "mlops_source_up", "mlops_journal_newest_seconds", "mlops_disk_free_bytes",
+    "mlops_rollout_revision_wanted", "mlops_source_up",
+    "mlops_journal_newest_seconds", "mlops_disk_free_bytes",
     "mlops_disk_size_bytes", "mlops_gpu_count", "mlops_gpu_count_max",
     "mlops_gpu_utilization_ratio", "mlops_gpu_memory_used_bytes",
 )

@@ -96,8 +96,8 @@ def play(home: Path, number: int, mean: float) -> tuple[dict[str, Any], Counter[
     return told, killer.kills
 
 
-def retrainings(port: int) -> list[JobRun]:
-    """Dagster's runs of the retraining; whoever was killed last may not be back yet.
+def runs_of(port: int, job: str) -> list[JobRun]:
+    """Dagster's latest runs of a job; whoever was killed last may not be back yet.
 
     Raises:
         DagsterError: the webserver does not come back.
@@ -106,11 +106,19 @@ def retrainings(port: int) -> list[JobRun]:
     while True:
         try:
             with closing(DagsterApi(f"http://127.0.0.1:{port}")) as api:
-                return api.runs("retrain")
+                return api.runs(job)
         except DagsterError:
             if time.monotonic() > until:
                 raise
             time.sleep(1)
+
+
+def judgements(home: Path) -> list[str]:
+    """The latest judgements of a rollout, as Dagster knows them: where to look after a fault."""
+    ports = recorded_ports(Layout(home).ports)
+    assert ports is not None
+    return [f"judgement {run.run_id} at {time.ctime(run.at)}: {run.status}"
+            for run in runs_of(ports.dagster, "judge_rollout")]
 
 
 def settled(home: Path) -> RolloutState:
@@ -140,7 +148,7 @@ def faults_of(home: Path) -> list[str]:
     ports = recorded_ports(Layout(home).ports)
     assert ports is not None
     until = time.monotonic() + SETTLE_SECONDS
-    while (runs := retrainings(ports.dagster)) and any(
+    while (runs := runs_of(ports.dagster, "retrain")) and any(
             run.status not in ENDED for run in runs) and time.monotonic() < until:
         time.sleep(2)
     if any(run.status not in ENDED for run in runs):
@@ -197,6 +205,8 @@ def main() -> int:
                     "failed requests": told.get("failed_requests", 0),
                     "seconds": told.get("seconds", 0), "faults": "; ".join(wrong)})
                 print(runs[-1], file=sys.stderr, flush=True)
+                if wrong:
+                    print(*judgements(home), sep="\n", file=sys.stderr, flush=True)
         finally:
             Supervisor(Layout(home)).stop()
     faults = sum(bool(run["faults"]) for run in runs)

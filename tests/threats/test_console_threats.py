@@ -109,7 +109,7 @@ def test_a_viewer_looks_and_an_operator_changes(guarded: TestClient) -> None:
     assert "operator" in refused.json()["detail"]
     assert sign_in(guarded, "the-operator") == 200
     assert change(guarded, "rollout/promote", body).status_code == 409, "there is no challenger"
-    made = {"name": "x", "scopes": ["predict"], "reason": "to see"}
+    made = {"name": "x", "scopes": ["predict"], "reason": "to see", "seen": "0-0"}
     assert change(guarded, "keys", made).status_code == 403
     assert sign_in(guarded, "the-admin") == 200
     assert change(guarded, "keys", made).status_code == 200

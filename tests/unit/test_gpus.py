@@ -15,21 +15,21 @@ class Library:
 
     lost: frozenset[int] = frozenset()
 
-    def nvmlDeviceGetCount_v2(self, count: Any) -> int:
+    def nvmlDeviceGetCount_v2(self, count: Any) -> int:  # noqa: N802
         count._obj.value = 2
         return 0
 
-    def nvmlDeviceGetHandleByIndex_v2(self, index: Any, device: Any) -> int:
+    def nvmlDeviceGetHandleByIndex_v2(self, index: Any, device: Any) -> int:  # noqa: N802
         if index.value in self.lost:
             return 15
         device._obj.value = index.value + 1
         return 0
 
-    def nvmlDeviceGetUtilizationRates(self, device: Any, rates: Any) -> int:
+    def nvmlDeviceGetUtilizationRates(self, device: Any, rates: Any) -> int:  # noqa: N802
         rates._obj.gpu = 40 * device.value
         return 0
 
-    def nvmlDeviceGetMemoryInfo(self, device: Any, memory: Any) -> int:
+    def nvmlDeviceGetMemoryInfo(self, device: Any, memory: Any) -> int:  # noqa: N802
         memory._obj.used = device.value << 30
         return 0
 

@@ -60,4 +60,5 @@ def _alert(raw: dict[str, Any], state: Literal["firing", "resolved"]) -> schemas
         state=state, summary=notes.get("summary") or notes.get("description", ""),
         started_at=datetime.fromisoformat(raw["startsAt"]),
         ended_at=datetime.fromisoformat(ended) if ended else None,
-        runbook=runbook_address(notes.get("runbook_url", "")), source=labels.get("job", "Alertmanager"))
+        runbook=runbook_address(notes.get("runbook_url", "")),
+        source=labels.get("job", "Alertmanager"))
