@@ -6,11 +6,12 @@ import * as fixtures from "../dev/fixtures";
 import { loop as fixtureLoop } from "../dev/fixtures-loop";
 import { model } from "../dev/fixtures-models";
 import { meQuery } from "../src/api/queries";
-import { silentSources } from "../src/app/sources";
+import { SourcesContext, silentSources } from "../src/app/sources";
 import { Duel } from "../src/charts/Duel";
 import { HeatStrip } from "../src/charts/HeatStrip";
 import { Rail } from "../src/charts/Rail";
 import { Confusion } from "../src/pages/models/Confusion";
+import { Stop } from "../src/pages/overview/Stops";
 import { ChangeDialog, type ChangeRequest } from "../src/ui/ChangeDialog";
 import { deeds, RolloutActions } from "../src/ui/RolloutActions";
 import { Tile } from "../src/ui/Tile";
@@ -73,6 +74,19 @@ describe("sources", () => {
       "Prometheus",
     ]);
     expect(silentSources(all, ["Alertmanager"])).toEqual([]);
+  });
+  it("dim a stop that rests on them, which names them", () => {
+    const loop = fixtureLoop("1h");
+    const { container } = within_(
+      <SourcesContext.Provider value={loop.sources}>
+        {loop.stages.map((stage) => (
+          <Stop key={stage.key} stage={{ ...stage, link: { text: "", href: "" } }} />
+        ))}
+      </SourcesContext.Provider>,
+    );
+    const dimmed = [...container.querySelectorAll(".stop.stale h2")];
+    expect(dimmed.map((each) => each.textContent)).toEqual(["Service"]);
+    expect(screen.getByText("Prometheus does not answer")).toBeTruthy();
   });
 });
 

@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { automationQuery } from "../api/queries";
 import type { Automation as AutomationBody, RunView, SensorView } from "../api/types";
-import { duration, short, words } from "../lib/format";
+import { duration, readable, short, words } from "../lib/format";
 import { useMayNot } from "../lib/useMay";
 import { A } from "../ui/A";
 import { useChange } from "../ui/change";
@@ -97,7 +97,7 @@ function Sensors({ sensors }: { sensors: readonly SensorView[] }) {
             <th scope="col" className="left">
               Last tick
             </th>
-            <th scope="col" className="left">
+            <th scope="col" className="left minor">
               What it said
             </th>
           </tr>
@@ -119,11 +119,12 @@ function Sensors({ sensors }: { sensors: readonly SensorView[] }) {
               <td className="left wrap">
                 <b>{sensor.name}</b>
                 <div className="note">{sensor.description}</div>
+                <div className="note narrow">{readable(sensor.last_tick)}</div>
               </td>
               <td className="left">
                 {sensor.last_tick_at ? <Time at={sensor.last_tick_at} form="ago" /> : "never"}
               </td>
-              <td className="left wrap">{sensor.last_tick || "–"}</td>
+              <td className="left wrap minor">{readable(sensor.last_tick) || "–"}</td>
             </tr>
           ))}
         </tbody>
@@ -190,6 +191,9 @@ function runGlyph(status: string): GlyphKind {
   return /start/i.test(status) ? "live" : "wait";
 }
 
+/** Left out where there is no room. */
+const MINOR = new Set(["Run", "Partition", "Why"]);
+
 function Runs({ runs }: { runs: readonly RunView[] }) {
   return (
     <Scroll label="Runs">
@@ -198,7 +202,7 @@ function Runs({ runs }: { runs: readonly RunView[] }) {
         <thead>
           <tr>
             {["Status", "Job", "Run", "Partition", "Started", "Took", "Why"].map((name) => (
-              <th scope="col" className="left" key={name}>
+              <th scope="col" className={`left ${MINOR.has(name) ? "minor" : ""}`} key={name}>
                 {name}
               </th>
             ))}
@@ -213,8 +217,8 @@ function Runs({ runs }: { runs: readonly RunView[] }) {
                   {run.status.toLowerCase()}
                 </span>
               </td>
-              <td className="left">{run.job}</td>
-              <td className="left mono">
+              <td className="left break">{run.job}</td>
+              <td className="left mono minor">
                 {run.url ? (
                   <A className="l" href={run.url}>
                     {short(run.id)}
@@ -223,7 +227,7 @@ function Runs({ runs }: { runs: readonly RunView[] }) {
                   short(run.id)
                 )}
               </td>
-              <td className="left mono">{run.partition || "–"}</td>
+              <td className="left mono minor">{run.partition || "–"}</td>
               <td className="left">{run.started_at ? <Time at={run.started_at} /> : "waits"}</td>
               <td className="left">
                 {run.started_at
@@ -234,7 +238,7 @@ function Runs({ runs }: { runs: readonly RunView[] }) {
                     )
                   : "–"}
               </td>
-              <td className="left wrap">{run.reason || "–"}</td>
+              <td className="left wrap minor">{readable(run.reason) || "–"}</td>
             </tr>
           ))}
         </tbody>
