@@ -183,7 +183,9 @@ describe("lists", () => {
   });
   it("tell a judgement without its intervals", () => {
     expect(
-      briefly("failed: -0.0004 to +0.0040, margin 0.005: not worse; slow: -0.0 to +0.1, margin 0.02: unclear"),
+      briefly(
+        "failed: -0.0004 to +0.0040, margin 0.005: not worse; slow: -0.0 to +0.1, margin 0.02: unclear",
+      ),
     ).toBe("failed not worse; slow unclear");
   });
 });

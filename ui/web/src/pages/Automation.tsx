@@ -2,7 +2,7 @@ import { Switch } from "@base-ui/react/switch";
 import { useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { automationQuery } from "../api/queries";
-import type { Automation as AutomationBody, RunView, SensorView } from "../api/types";
+import type { Automation as AutomationBody, JobView, RunView, SensorView } from "../api/types";
 import { duration, readable, short, words } from "../lib/format";
 import { useMayNot } from "../lib/useMay";
 import { A } from "../ui/A";
@@ -82,6 +82,7 @@ function Sensors({ sensors }: { sensors: readonly SensorView[] }) {
       confirm: sensor.running ? "Switch off" : "Switch on",
       danger: sensor.running,
       path: `/sensors/${encodeURIComponent(sensor.name)}/${sensor.running ? "stop" : "start"}`,
+      seen: sensor.version,
       done: `${sensor.name} is ${sensor.running ? "off" : "on"}.`,
     });
   return (
@@ -118,6 +119,7 @@ function Sensors({ sensors }: { sensors: readonly SensorView[] }) {
               </td>
               <td className="left wrap">
                 <b>{sensor.name}</b>
+                {sensor.schedule ? <span className="dim"> schedule</span> : null}
                 <div className="note">{sensor.description}</div>
                 <div className="note narrow">{readable(sensor.last_tick)}</div>
               </td>
@@ -133,49 +135,71 @@ function Sensors({ sensors }: { sensors: readonly SensorView[] }) {
   );
 }
 
-function Launch({ jobs }: { jobs: readonly string[] }) {
+const PARTITIONS: Record<Exclude<JobView["partition"], "">, { ask: string; such: () => string }> = {
+  batch: { ask: "Batch, a new name or one that is there", such: () => "2026-spring" },
+  hour: { ask: "Hour, in UTC", such: lastHour },
+  folder: { ask: "Folder below the one for scoring", such: () => "march" },
+};
+
+/** The key of the last whole hour. */
+function lastHour(): string {
+  const at = new Date(Date.now() - 3_600_000).toISOString();
+  return `${at.slice(0, 10)}-${at.slice(11, 13)}:00`;
+}
+
+export function Launch({ jobs }: { jobs: readonly JobView[] }) {
   const ask = useChange();
   const mayNot = useMayNot();
-  const [job, setJob] = useState(jobs[0] ?? "");
+  const [name, setName] = useState("");
   const [partition, setPartition] = useState("");
-  if (jobs.length === 0) return <Empty title="Dagster names no jobs." />;
+  const job = jobs.find((each) => each.name === name) ?? jobs[0];
+  if (!job) return <Empty title="Dagster names no jobs." />;
+  const takes = job.partition ? PARTITIONS[job.partition] : undefined;
+  const choose = (chosen: string) => {
+    setName(chosen);
+    setPartition("");
+  };
   const submit = (event: FormEvent) => {
     event.preventDefault();
     ask({
-      title: `Launch ${job}?`,
+      title: `Launch ${job.name}?`,
       what: (
         <p>
-          Dagster queues one run of {job}
-          {partition ? ` for ${partition}` : ""}. It takes a worker and its memory while it runs.
+          Dagster queues one run of {job.name}
+          {takes ? ` for ${partition.trim()}` : ""}. It takes a worker and its memory while it runs.
         </p>
       ),
       confirm: "Launch",
       path: "/launch",
-      body: { job, partition: partition.trim() || null },
-      done: `${job} is queued.`,
+      body: { job: job.name, partition: takes ? partition.trim() : null },
+      seen: job.version,
+      done: `${job.name} is queued.`,
     });
   };
   return (
     <form className="launch" onSubmit={submit}>
       <label className="field">
         <span>Job</span>
-        <select className="in" value={job} onChange={(event) => setJob(event.target.value)}>
+        <select className="in" value={job.name} onChange={(event) => choose(event.target.value)}>
           {jobs.map((each) => (
-            <option key={each} value={each}>
-              {words(each)}
+            <option key={each.name} value={each.name}>
+              {words(each.name)}
             </option>
           ))}
         </select>
       </label>
-      <label className="field">
-        <span>Partition, where the job has them</span>
-        <input
-          className="in"
-          placeholder="2026-11-27-08:00"
-          value={partition}
-          onChange={(event) => setPartition(event.target.value)}
-        />
-      </label>
+      {takes ? (
+        <label className="field">
+          <span>{takes.ask}</span>
+          <input
+            className="in"
+            required
+            placeholder={takes.such()}
+            value={partition}
+            onChange={(event) => setPartition(event.target.value)}
+          />
+        </label>
+      ) : null}
       <div className="acts">
         <button className="btn pri" type="submit" disabled={Boolean(mayNot)}>
           Launch

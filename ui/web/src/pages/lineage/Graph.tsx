@@ -74,24 +74,24 @@ export default function Graph({ graph, chosen, onChoose }: Props) {
       <div className="graph" ref={box} style={{ height }}>
         {width ? (
           <ReactFlow
-        nodes={nodes}
-        edges={edges}
-        nodeTypes={TYPES}
-        onNodeClick={(_, node) => onChoose(node.id)}
-        onSelectionChange={({ nodes: [first] }) => first && onChoose(first.id)}
-        defaultViewport={view}
-        minZoom={0.2}
-        maxZoom={2}
-        nodesDraggable={false}
-        nodesConnectable={false}
-        deleteKeyCode={null}
-        colorMode={currentTheme()}
-        zoomOnScroll={false}
-        preventScrolling={false}
-      >
-        <Background color="var(--rule)" gap={18} />
-        <Controls showInteractive={false} />
-      </ReactFlow>
+            nodes={nodes}
+            edges={edges}
+            nodeTypes={TYPES}
+            onNodeClick={(_, node) => onChoose(node.id)}
+            onSelectionChange={({ nodes: [first] }) => first && onChoose(first.id)}
+            defaultViewport={view}
+            minZoom={0.2}
+            maxZoom={2}
+            nodesDraggable={false}
+            nodesConnectable={false}
+            deleteKeyCode={null}
+            colorMode={currentTheme()}
+            zoomOnScroll={false}
+            preventScrolling={false}
+          >
+            <Background color="var(--rule)" gap={18} />
+            <Controls showInteractive={false} />
+          </ReactFlow>
         ) : null}
       </div>
       {view.cut ? (
