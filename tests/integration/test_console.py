@@ -64,6 +64,10 @@ def test_models_and_answers_lead_to_each_other(
     ids = [each.answer.prediction_id for each in small_platform.predictions]
     assert sorted(each["id"] for each in found["rows"]) == sorted(ids)
     assert get(client, "predictions?max_confidence=0.5")["rows"] == []
+    for asked in (ids[0][:20], "bag", "anonymous", "v1", row["version"][:12]):
+        rows = get(client, f"predictions?q={asked}")["rows"]
+        assert ids[0] in {each["id"] for each in rows}, asked
+    assert get(client, "predictions?q=nobody")["rows"] == []
     newest, oldest = (get(client, "predictions?limit=1"), sorted(ids)[0])
     assert [each["id"] for each in get(
         client, f"predictions?limit=1&before={newest['older']}")["rows"]] == [oldest]
@@ -123,6 +127,28 @@ def test_a_dead_source_names_itself_and_the_page_lives(small_platform: SmallPlat
         assert loop["rollout"]["slots"][0]["label"] == "v1"
         answer = change(client, "launch", {"job": "retrain", "reason": "to see", "seen": ""})
         assert answer.status_code == 404
+
+
+def test_a_stop_names_what_it_rests_on_and_says_what_is_not_known(
+    small_platform: SmallPlatform,
+) -> None:
+    dead = Addresses(dagster="http://127.0.0.1:9", mlflow="http://127.0.0.1:9")
+    with running_console(small_platform.home, addresses=dead) as client:
+        loop = get(client, "loop")
+        stops = {stage["key"]: stage for stage in loop["stages"]}
+        silent = {each["name"] for each in loop["sources"] if each["configured"] and not each["ok"]}
+        assert silent == {"Dagster", "MLflow"}
+        assert {key: silent & set(stop["rests"]) for key, stop in stops.items()} == {
+            "data": {"Dagster"}, "model": {"MLflow"}, "service": set(), "drift": set(),
+            "retrain": {"Dagster"}}
+        assert {"Service", "Prometheus"} <= set(stops["service"]["rests"])
+        assert {name for stop in stops.values() for name in stop["rests"]} <= {
+            each["name"] for each in loop["sources"]}
+        assert stops["data"]["status"] == "Freshness not known"
+        assert stops["retrain"]["status"] == "Not known"
+        values = {fact["label"]: fact["value"] for key in ("data", "retrain")
+                  for fact in stops[key]["facts"]}
+        assert values["Checks"] == values["By drift, 24 h"] == "not known"
 
 
 def test_a_change_has_a_reason_a_revision_and_one_effect(

@@ -32,6 +32,7 @@ class Stage(Body):
     token: str = Field(description="what travels on from here, such as `v3`")
     link: Part
     facts: list[Fact]
+    rests: list[str] = Field([], description="names of the sources that it is made from")
 
 
 class VersionTraffic(Body):

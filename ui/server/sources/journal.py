@@ -47,6 +47,7 @@ class Row:
     step: str
     tag: str
     classes: dict[str, float] = field(compare=False)
+    caller: str = field(default="", compare=False)
 
     @property
     def at(self) -> float:
@@ -192,4 +193,4 @@ def _row(record: dict[str, Any]) -> Row:
     return Row(answer["prediction_id"], answer["label"], answer["confidence"], model["version"],
                model["slot"], answer["latency_ms"], record.get("novelty"), record["image_sha256"],
                bool(record.get("image_kept")), record.get("step", "idle"), record["bento_tag"],
-               answer["probabilities"])
+               answer["probabilities"], record.get("caller", ""))

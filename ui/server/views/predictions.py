@@ -35,8 +35,8 @@ class Filter:
         return ((not self.label or row.label == self.label)
                 and (not self.slot or row.slot == self.slot)
                 and row.confidence <= self.max_confidence
-                and (not self.q or self.q in (row.label, name)
-                     or row.id.startswith(self.q) or row.image.startswith(self.q)))
+                and (not self.q or self.q in (row.label, row.caller, name)
+                     or any(key.startswith(self.q) for key in (row.id, row.image, row.version))))
 
 
 def predictions(
@@ -63,7 +63,8 @@ def prediction(world: World, prediction_id: str) -> schemas.PredictionDetail | N
     row = Row(
         answer.prediction_id, answer.label, answer.confidence, answer.model.version,
         answer.model.slot, answer.latency_ms, record.novelty, record.image_sha256,
-        record.image_kept, record.step, record.bento_tag, answer.probabilities)
+        record.image_kept, record.step, record.bento_tag, answer.probabilities,
+        record.caller)
     return schemas.PredictionDetail(
         **_row(world, row), probabilities=answer.probabilities, bento_tag=record.bento_tag,
         program_sha256=answer.model.sha256,

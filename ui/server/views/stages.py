@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ui.server import schemas
 from ui.server.sources.dagster import Run
+from ui.server.sources.source import Source
 from ui.server.views.drift import say
 from ui.server.views.rollout import champion, newer
 from ui.server.world import World, moment
@@ -17,12 +18,19 @@ WEEK: Final = timedelta(days=7)
 TRAINING_JOBS: Final = ("retrain", "rebuild", "materialize_all", "ingest")
 ENDED: Final = ("SUCCEEDED", "FAILED", "EXECUTION_FAILED")
 NOTHING: Final = ""
+NOT_KNOWN: Final = "not known"
 PASSED: Final = ("first", "promote")
 
 
 def stages(world: World, traffic: schemas.Traffic) -> list[schemas.Stage]:
     """All five, in the order of the loop."""
-    return [_data(world), _model(world), _service(world, traffic), _drift(world), _retrain(world)]
+    rests: dict[str, tuple[Source[Any], ...]] = {
+        "data": (world.store, world.dagster), "model": (world.store, world.mlflow),
+        "service": (world.service, world.journal, world.ledger, world.prometheus),
+        "drift": (world.store,), "retrain": (world.dagster, world.ledger, world.store)}
+    made = [_data(world), _model(world), _service(world, traffic), _drift(world), _retrain(world)]
+    return [stage.model_copy(update={"rests": [source.name for source in rests[stage.key]]})
+            for stage in made]
 
 
 def ago(at: datetime | None, now: datetime | None = None) -> str:
@@ -54,11 +62,12 @@ def _data(world: World) -> schemas.Stage:
     before = store.dataset_before.get("rows")
     grown = rows - before if isinstance(rows, int) and isinstance(before, int) else 0
     at = moment(asset.materialized) if asset else None
-    missing = len(checks) - passed
+    missing, known = len(checks) - passed, world.dagster.seen.at is not None
     return schemas.Stage(
         key="data", title="Data",
-        state="idle" if rows is None else "warn" if stale else "ok",
+        state="idle" if rows is None or not known else "warn" if stale else "ok",
         status="No dataset yet" if rows is None else
+        f"Freshness {NOT_KNOWN}" if not known else
         f"Stale: {', '.join(stale)}" if stale else f"Fresh, {ago(at)}",
         token=store.dataset_version[:6],
         link=_link(world.console.addresses.dagster_page, "Dagster"),
@@ -66,9 +75,10 @@ def _data(world: World) -> schemas.Stage:
             schemas.Fact(label="Images", value="none" if rows is None else f"{rows:,}",
                          aside=f"{grown:+,}" if grown else ""),
             schemas.Fact(label="Version", value=store.dataset_version[:10] or "none", mono=True),
-            schemas.Fact(label="Checks", value=f"{passed} of {len(checks)}",
+            schemas.Fact(label="Checks",
+                         value=f"{passed} of {len(checks)}" if known else NOT_KNOWN,
                          aside=f"{missing} not passed" if missing else "",
-                         tone="warn" if missing else "plain"),
+                         tone="warn" if missing else "plain" if known else "dim"),
         ])
 
 
@@ -160,7 +170,8 @@ def _retrain(world: World) -> schemas.Stage:
     budget = world.console.settings.drift.budget_a_week
     run = going or waiting
     where = world.console.addresses.dagster_page
-    facts = [schemas.Fact(label="By drift, 24 h", value=f"{len(asked)}",
+    known = world.dagster.seen.at is not None
+    facts = [schemas.Fact(label="By drift, 24 h", value=f"{len(asked)}" if known else NOT_KNOWN,
                           aside=f"of {budget} a week")]
     if run is not None:
         facts.insert(0, schemas.Fact(label="Run", value=run.id[:8], mono=True))
@@ -175,7 +186,8 @@ def _retrain(world: World) -> schemas.Stage:
         state="wait" if run is not None else "ok" if ahead is not None else "idle",
         status=f"{run.job} began {ago(moment(run.started))}" if going and run
         else f"{run.job} waits for its turn" if run is not None
-        else "A newer model is being judged" if ahead is not None else "Nothing asks for it",
+        else "A newer model is being judged" if ahead is not None
+        else "Nothing asks for it" if known else NOT_KNOWN.capitalize(),
         token=NOTHING, link=_link(where, "Dagster"), facts=facts)
 
 

@@ -119,7 +119,7 @@ function write(path: string, body: Buffer): Answer {
   if (head === "login")
     return sent.password === "wrong" ? problem(401, "Name or password is wrong.") : json(base.me);
   if (head === "rollout") return json(base.rollout);
-  if (path === "keys") return json({ key: more.keys[0], secret: `mlops_${hex(77, 40)}` });
+  if (path === "keys") return json({ key: more.keys.keys[0], secret: `mlops_${hex(77, 40)}` });
   return json({ message: "Done.", replayed: false });
 }
 

@@ -66,6 +66,7 @@ export function loop(range: Range): Loop {
     stages: [
       {
         key: "data",
+        rests: ["Artifact store", "Dagster"],
         title: "Data",
         state: "ok",
         status: "Fresh, 12 min ago",
@@ -79,6 +80,7 @@ export function loop(range: Range): Loop {
       },
       {
         key: "model",
+        rests: ["Artifact store", "MLflow"],
         title: "Model",
         state: "ok",
         status: "v18 passed its gate at 06:58",
@@ -92,6 +94,7 @@ export function loop(range: Range): Loop {
       },
       {
         key: "service",
+        rests: ["Service", "Journal", "Platform database", "Prometheus"],
         title: "Service",
         state: "ok",
         status: "Serving two versions",
@@ -101,6 +104,7 @@ export function loop(range: Range): Loop {
       },
       {
         key: "drift",
+        rests: ["Artifact store"],
         title: "Drift",
         state: "warn",
         status: "3 of 8 over the limit",
@@ -114,6 +118,7 @@ export function loop(range: Range): Loop {
       },
       {
         key: "retrain",
+        rests: ["Dagster", "Platform database", "Artifact store"],
         title: "Retrain",
         state: "wait",
         status: "v19 queued for 02:00",

@@ -1,7 +1,7 @@
 import type {
   Alerts,
   Automation,
-  KeyView,
+  Keys,
   LineageGraph,
   PredictionDetail,
   PredictionRow,
@@ -223,10 +223,12 @@ export const automation: Automation = {
     "rollout_sensor",
     "landing_sensor",
     "freshness_sensor",
-    "forgotten_sensor",
+    "hourly_monitoring",
   ].map((name, i) => ({
     name,
     running: i !== 4,
+    schedule: name === "hourly_monitoring",
+    version: i !== 4 ? "on" : "off",
     last_tick_at: i === 4 ? null : minutesAgo(i * 3 + 1),
     last_tick: ["asked for run 8f39a6e1", "nothing to judge", "no new images", "fresh", ""][i]!,
     description: [
@@ -234,7 +236,7 @@ export const automation: Automation = {
       "Judges the rollout on new answers",
       "Takes in what lands",
       "Says when data are late",
-      "Retrains when images must be forgotten",
+      "Compacts the hour that has just ended",
     ][i]!,
   })),
   runs: Array.from({ length: 12 }, (_, i) => ({
@@ -248,39 +250,45 @@ export const automation: Automation = {
     url: "http://127.0.0.1:3000/runs",
   })),
   jobs: [
-    "retrain",
-    "ingest",
-    "monitor",
-    "monitor_hour",
-    "score_folder",
-    "rebuild",
-    "judge_rollout",
+    { name: "retrain", partition: "", version: "8f39a6e1" },
+    { name: "ingest", partition: "batch", version: "" },
+    { name: "monitor", partition: "", version: "" },
+    { name: "monitor_hour", partition: "hour", version: "" },
+    { name: "score_folder", partition: "folder", version: "" },
+    { name: "rebuild", partition: "", version: "" },
+    { name: "judge_rollout", partition: "", version: "" },
   ],
 };
 
-export const keys: KeyView[] = [
-  {
-    id: "k1",
-    name: "line-2 camera",
-    scopes: ["predict"],
-    expires_at: hoursAgo(-2000),
-    created_at: hoursAgo(200),
-    revoked: false,
-  },
-  {
-    id: "k2",
-    name: "labelling",
-    scopes: ["feedback", "explain"],
-    expires_at: hoursAgo(-90),
-    created_at: hoursAgo(700),
-    revoked: false,
-  },
-  {
-    id: "k3",
-    name: "old line",
-    scopes: ["predict", "admin"],
-    expires_at: null,
-    created_at: hoursAgo(4000),
-    revoked: true,
-  },
-];
+export const keys: Keys = {
+  version: "3-1",
+  keys: [
+    {
+      id: "k1",
+      name: "line-2 camera",
+      scopes: ["predict"],
+      expires_at: hoursAgo(-2000),
+      created_at: hoursAgo(200),
+      revoked: false,
+      version: "good",
+    },
+    {
+      id: "k2",
+      name: "labelling",
+      scopes: ["feedback", "explain"],
+      expires_at: hoursAgo(-90),
+      created_at: hoursAgo(700),
+      revoked: false,
+      version: "good",
+    },
+    {
+      id: "k3",
+      name: "old line",
+      scopes: ["predict", "admin"],
+      expires_at: null,
+      created_at: hoursAgo(4000),
+      revoked: true,
+      version: "revoked",
+    },
+  ],
+};

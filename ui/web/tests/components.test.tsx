@@ -5,12 +5,15 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import * as fixtures from "../dev/fixtures";
 import { loop as fixtureLoop } from "../dev/fixtures-loop";
 import { model } from "../dev/fixtures-models";
+import { automation } from "../dev/fixtures-more";
 import { meQuery } from "../src/api/queries";
-import { silentSources } from "../src/app/sources";
+import { SourcesContext, silentSources } from "../src/app/sources";
 import { Duel } from "../src/charts/Duel";
 import { HeatStrip } from "../src/charts/HeatStrip";
 import { Rail } from "../src/charts/Rail";
+import { Launch } from "../src/pages/Automation";
 import { Confusion } from "../src/pages/models/Confusion";
+import { Stop } from "../src/pages/overview/Stops";
 import { ChangeDialog, type ChangeRequest } from "../src/ui/ChangeDialog";
 import { deeds, RolloutActions } from "../src/ui/RolloutActions";
 import { Tile } from "../src/ui/Tile";
@@ -74,6 +77,19 @@ describe("sources", () => {
     ]);
     expect(silentSources(all, ["Alertmanager"])).toEqual([]);
   });
+  it("dim a stop that rests on them, which names them", () => {
+    const loop = fixtureLoop("1h");
+    const { container } = within_(
+      <SourcesContext.Provider value={loop.sources}>
+        {loop.stages.map((stage) => (
+          <Stop key={stage.key} stage={{ ...stage, link: { text: "", href: "" } }} />
+        ))}
+      </SourcesContext.Provider>,
+    );
+    const dimmed = [...container.querySelectorAll(".stop.stale h2")];
+    expect(dimmed.map((each) => each.textContent)).toEqual(["Service"]);
+    expect(screen.getByText("Prometheus does not answer")).toBeTruthy();
+  });
 });
 
 describe("rollout actions", () => {
@@ -132,6 +148,18 @@ describe("the dialog that asks for a reason", () => {
     expect((init.headers as Record<string, string>)["Idempotency-Key"]).toMatch(/^[0-9a-f-]{36}$/);
   });
 
+  it("sends the version that was seen of what is no rollout", async () => {
+    const fetch = answer(200, { message: "Off." });
+    vi.stubGlobal("fetch", fetch);
+    const { revision: _, ...other } = { ...request, path: "/sensors/hourly/stop", seen: "on" };
+    within_(<ChangeDialog request={other} onClose={vi.fn()} />);
+    fireEvent.change(screen.getByRole("textbox"), { target: { value: "too loud" } });
+    fireEvent.click(screen.getByRole("button", { name: "Hold it" }));
+    await waitFor(() => expect(fetch).toHaveBeenCalled());
+    const [, init] = fetch.mock.calls[0]!;
+    expect(JSON.parse(String(init.body))).toEqual({ reason: "too loud", seen: "on" });
+  });
+
   it("says when somebody was faster, and does not send again", async () => {
     vi.stubGlobal(
       "fetch",
@@ -141,8 +169,22 @@ describe("the dialog that asks for a reason", () => {
     fireEvent.change(screen.getByRole("textbox"), { target: { value: "too early" } });
     fireEvent.click(screen.getByRole("button", { name: "Hold it" }));
     const alert = await screen.findByRole("alert");
-    expect(alert.textContent).toContain("Somebody changed it meanwhile");
+    expect(alert.textContent).toContain("It changed meanwhile, look again");
     expect(alert.textContent).toContain("Now at 42.");
     expect(screen.getByRole("button", { name: "Hold it" })).toHaveProperty("disabled", true);
+  });
+});
+
+describe("launching a job", () => {
+  it("asks for a partition only where the job takes one, by its kind", () => {
+    within_(<Launch jobs={automation.jobs} />);
+    expect(screen.queryByRole("textbox")).toBeNull();
+    const choose = (value: string) =>
+      fireEvent.change(screen.getByRole("combobox"), { target: { value } });
+    choose("monitor_hour");
+    const hour = screen.getByRole("textbox", { name: "Hour, in UTC" });
+    expect(hour.getAttribute("placeholder")).toMatch(/^\d{4}-\d\d-\d\d-\d\d:00$/);
+    choose("score_folder");
+    expect(screen.getByRole("textbox", { name: /Folder/ })).toBeTruthy();
   });
 });

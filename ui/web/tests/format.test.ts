@@ -11,6 +11,8 @@ import {
   milliseconds,
   percent,
   points,
+  readable,
+  sentence,
   share,
   short,
   words,
@@ -35,13 +37,23 @@ describe("numbers", () => {
   });
   it("tells magnitudes that no digits can", () => {
     expect([1.9e130, 100, 9.13, 0.004, 2e-128, null].map(magnitude)).toEqual([
-      "10^130",
-      "100",
-      "9.1",
-      "0.004",
-      "10^−128",
-      "–",
+      { text: "10", power: "130" },
+      { text: "100" },
+      { text: "9.1" },
+      { text: "0.004" },
+      { text: "10", power: "−128" },
+      { text: "–" },
     ]);
+  });
+  it("makes sentences of phrases, and numbers short", () => {
+    expect(["differs in sharpness", "Done.", " "].map(sentence)).toEqual([
+      "Differs in sharpness.",
+      "Done.",
+      "",
+    ]);
+    expect(readable("asked 0:02:10.244361 ago, score 0.123456, limit 0.05")).toBe(
+      "asked 0:02:10 ago, score 0.123, limit 0.05",
+    );
   });
   it("picks units", () => {
     expect(milliseconds(38.4)).toBe("38 ms");

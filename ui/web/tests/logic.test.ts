@@ -1,8 +1,21 @@
 import { describe, expect, it } from "vitest";
-import { directLabels, markLabels, niceTop, stackedTops, timeTicks } from "../src/charts/scale";
+import { alerts } from "../dev/fixtures-more";
+import {
+  countTicks,
+  directLabels,
+  markLabels,
+  niceTop,
+  roundTicks,
+  stackedTops,
+  timeTicks,
+} from "../src/charts/scale";
+import { briefly } from "../src/lib/deeds";
 import { heatLevel, isOver, labelledColumns } from "../src/lib/heat";
 import { classForKey, keyForClass } from "../src/lib/labelKeys";
 import { peekReducer } from "../src/lib/peek";
+import { isForPage } from "../src/lib/useKeys";
+import { bySeverity } from "../src/pages/Alerts";
+import { canvasHeight, LEAST_ZOOM, startView } from "../src/pages/lineage/layout";
 import { heatColour } from "../src/pages/try/paint";
 
 describe("heat levels", () => {
@@ -99,5 +112,80 @@ describe("scales", () => {
   it("show nothing where the model did not look", () => {
     expect(heatColour(0)[3]).toBe(0);
     expect(heatColour(2)).toEqual(heatColour(1));
+  });
+});
+
+describe("axes", () => {
+  it("have round numbers, none below 0", () => {
+    expect(roundTicks(1462)).toEqual([0, 500, 1000, 1500]);
+    expect(roundTicks(5.5)).toEqual([0, 2, 4, 6]);
+    expect(roundTicks(0)).toEqual([0, 0.25, 0.5, 0.75, 1]);
+    expect(countTicks(8)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
+    expect(countTicks(40)).toEqual([1, 6, 11, 16, 21, 26, 31, 36]);
+  });
+});
+
+describe("keys of a page", () => {
+  it("are its own, but for fields, dialogs and what Enter would press", () => {
+    document.body.innerHTML = "<input><button>b</button><div role='grid'></div>";
+    const [field, button, grid] = ["input", "button", "div"].map((name) =>
+      document.querySelector(name),
+    );
+    expect([document.body, button!, grid!].map((each) => isForPage("j", each))).toEqual([
+      true,
+      true,
+      true,
+    ]);
+    expect(isForPage("j", field!)).toBe(false);
+    expect(isForPage("Enter", button!)).toBe(false);
+    expect([isForPage("ArrowDown", document.body), isForPage("ArrowDown", grid!)]).toEqual([
+      false,
+      true,
+    ]);
+    document.body.innerHTML = "<div role='dialog'></div>";
+    expect(isForPage("Escape", document.body)).toBe(false);
+  });
+});
+
+describe("a lineage", () => {
+  const at = new Map([
+    ["a", { x: 0, y: 0 }],
+    ["z", { x: 1800, y: 100 }],
+  ]);
+  it("is never smaller than its text can be read, and begins at what was asked for", () => {
+    const view = startView(at, at.get("z"), 1160, canvasHeight(at));
+    expect([view.zoom, view.cut]).toEqual([LEAST_ZOOM, true]);
+    expect(view.x + 1800 * view.zoom).toBeGreaterThan(0);
+    expect(view.x + (1800 + 164) * view.zoom).toBeLessThanOrEqual(1160);
+  });
+  it("is in the middle where there is room", () => {
+    const view = startView(at, undefined, 4000, 400);
+    expect([view.cut, view.zoom]).toEqual([false, 1.1]);
+    expect(view.x).toBeCloseTo((4000 - 1964 * 1.1) / 2);
+  });
+});
+
+describe("lists", () => {
+  it("have the most severe alert first", () => {
+    const alert = (id: string, severity: "critical" | "warning" | "info", started_at: string) => ({
+      ...alerts.alerts[0]!,
+      id,
+      severity,
+      started_at,
+    });
+    const mixed = [
+      alert("i", "info", "2026-01-03T00:00:00Z"),
+      alert("w1", "warning", "2026-01-01T00:00:00Z"),
+      alert("c", "critical", "2026-01-01T00:00:00Z"),
+      alert("w2", "warning", "2026-01-02T00:00:00Z"),
+    ];
+    expect(bySeverity(mixed).map((each) => each.id)).toEqual(["c", "w2", "w1", "i"]);
+  });
+  it("tell a judgement without its intervals", () => {
+    expect(
+      briefly(
+        "failed: -0.0004 to +0.0040, margin 0.005: not worse; slow: -0.0 to +0.1, margin 0.02: unclear",
+      ),
+    ).toBe("failed not worse; slow unclear");
   });
 });

@@ -6,7 +6,7 @@ import type {
   Audit,
   Automation,
   Drift,
-  KeyView,
+  Keys,
   LineageGraph,
   Loop,
   Me,
@@ -134,7 +134,7 @@ export const automationQuery = queryOptions({
 
 export const keysQuery = queryOptions({
   queryKey: ["keys"],
-  queryFn: ({ signal }) => get<KeyView[]>("/keys", signal),
+  queryFn: ({ signal }) => get<Keys>("/keys", signal),
 });
 
 export const findQuery = (q: string) =>

@@ -487,7 +487,7 @@ export interface paths {
         put?: never;
         /**
          * Post Sensor
-         * @description Start or stop a sensor.
+         * @description Start or stop a sensor or a schedule.
          */
         post: operations["post_sensor_api_v1_sensors__name___turn__post"];
         delete?: never;
@@ -666,7 +666,7 @@ export interface components {
          */
         Automation: {
             /** Jobs */
-            jobs: string[];
+            jobs: components["schemas"]["JobView"][];
             /** Runs */
             runs: components["schemas"]["RunView"][];
             /** Sensors */
@@ -674,13 +674,13 @@ export interface components {
         };
         /**
          * Change
-         * @description A change that a person asks for. ``revision`` is that of the state they saw.
+         * @description A change of something else; ``seen`` is the version of it that they saw.
          */
         Change: {
             /** Reason */
             reason: string;
-            /** Revision */
-            revision?: number | null;
+            /** Seen */
+            seen: string;
         };
         /**
          * ClassScore
@@ -934,6 +934,21 @@ export interface components {
             value: number | null;
         };
         /**
+         * JobView
+         * @description A job; ``partition`` says of what it takes one: a batch, an hour (UTC) or a folder.
+         */
+        JobView: {
+            /** Name */
+            name: string;
+            /**
+             * Partition
+             * @enum {string}
+             */
+            partition: "" | "batch" | "hour" | "folder";
+            /** Version */
+            version: string;
+        };
+        /**
          * KeyView
          * @description An API key of the service; its secret is never shown again.
          */
@@ -953,6 +968,18 @@ export interface components {
             revoked: boolean;
             /** Scopes */
             scopes: string[];
+            /** Version */
+            version: string;
+        };
+        /**
+         * Keys
+         * @description All keys, newest first, and the version of the list.
+         */
+        Keys: {
+            /** Keys */
+            keys: components["schemas"]["KeyView"][];
+            /** Version */
+            version: string;
         };
         /**
          * Launch
@@ -965,8 +992,8 @@ export interface components {
             partition?: string | null;
             /** Reason */
             reason: string;
-            /** Revision */
-            revision?: number | null;
+            /** Seen */
+            seen: string;
         };
         /**
          * LineageEdge
@@ -1272,10 +1299,10 @@ export interface components {
             name: string;
             /** Reason */
             reason: string;
-            /** Revision */
-            revision?: number | null;
             /** Scopes */
             scopes: ("predict" | "explain" | "feedback" | "admin")[];
+            /** Seen */
+            seen: string;
         };
         /**
          * NewLabel
@@ -1570,6 +1597,10 @@ export interface components {
             name: string;
             /** Running */
             running: boolean;
+            /** Schedule */
+            schedule: boolean;
+            /** Version */
+            version: string;
         };
         /**
          * SignalView
@@ -1641,6 +1672,12 @@ export interface components {
             key: "data" | "model" | "service" | "drift" | "retrain";
             link: components["schemas"]["Part"];
             /**
+             * Rests
+             * @description names of the sources that it is made from
+             * @default []
+             */
+            rests: string[];
+            /**
              * State
              * @enum {string}
              */
@@ -1654,6 +1691,16 @@ export interface components {
              * @description what travels on from here, such as `v3`
              */
             token: string;
+        };
+        /**
+         * StateChange
+         * @description A change of what serves; ``revision`` is that of the state they saw.
+         */
+        StateChange: {
+            /** Reason */
+            reason: string;
+            /** Revision */
+            revision: number;
         };
         /**
          * StepView
@@ -2386,7 +2433,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["KeyView"][];
+                    "application/json": components["schemas"]["Keys"];
                 };
             };
             /** @description Bad Request */
@@ -3840,7 +3887,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["Change"];
+                "application/json": components["schemas"]["StateChange"];
             };
         };
         responses: {

@@ -47,6 +47,9 @@ function Drawing({ heat, width, height, said }: DrawingProps) {
     heat.times.length,
     Math.max(1, Math.floor((width - left - right) / 76)),
   );
+  const dates = columns
+    .map((column) => ({ column, text: label(heat.times[column]!) }))
+    .filter(({ text }, index, all) => text !== all[index - 1]?.text);
   return (
     <svg width={width} height={height} role="img" aria-label={said}>
       {heat.rows.map((row, index) => (
@@ -58,9 +61,9 @@ function Drawing({ heat, width, height, said }: DrawingProps) {
           geometry={{ left, cell, gap, width, letters: Math.floor((left - 8) / 6.7) }}
         />
       ))}
-      {columns.map((column) => (
+      {dates.map(({ column, text }) => (
         <text key={column} x={left + column * cell} y={height - 4} fontSize="12" fill="var(--ink3)">
-          {label(heat.times[column]!)}
+          {text}
         </text>
       ))}
       <text x={width - 46} y={height - 4} fontSize="12" fill="var(--ink3)" textAnchor="end">

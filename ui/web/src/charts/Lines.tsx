@@ -23,6 +23,7 @@ interface Props {
   diagonal?: boolean;
   xTick?: (value: number) => string;
   yTick?: (value: number) => string;
+  xTicks?: number[];
   yTicks?: number[];
 }
 
@@ -48,6 +49,7 @@ export default function Lines(props: Props) {
             dataKey={x}
             type="number"
             domain={props.xDomain ?? ["dataMin", "dataMax"]}
+            ticks={props.xTicks}
             tickFormatter={format}
             tick={tick}
             tickLine={false}
@@ -92,7 +94,7 @@ export default function Lines(props: Props) {
               strokeDasharray="6 4"
               label={{
                 value: level.text,
-                position: "insideTopLeft",
+                position: "insideBottomRight",
                 fontSize: 12,
                 fill: "var(--warn)",
               }}

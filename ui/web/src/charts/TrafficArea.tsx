@@ -99,6 +99,9 @@ export default function TrafficArea({ traffic }: { traffic: Traffic }) {
               fontSize="12"
               textAnchor={mark.anchor}
               fill="var(--ink2)"
+              stroke="var(--ground)"
+              strokeWidth="4"
+              paintOrder="stroke"
             >
               {mark.label}
             </text>

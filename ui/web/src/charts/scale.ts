@@ -9,6 +9,23 @@ export function niceTop(most: number): number {
   return 10 * unit;
 }
 
+const STEPS = [1, 2, 2.5, 5, 10];
+
+/** Round numbers from 0 to the first one at or above `most`, about `wanted` of them. */
+export function roundTicks(most: number, wanted = 4): number[] {
+  const rough = (most > 0 ? most : 1) / wanted;
+  const unit = 10 ** Math.floor(Math.log10(rough));
+  const step = unit * (STEPS.find((each) => each * unit >= rough * 0.999) ?? 10);
+  const count = Math.ceil((most > 0 ? most : 1) / step - 1e-9);
+  return Array.from({ length: count + 1 }, (_, index) => Number((index * step).toPrecision(9)));
+}
+
+/** Whole numbers from 1 on, evenly apart. */
+export function countTicks(last: number, wanted = 8): number[] {
+  const step = Math.max(1, Math.ceil(last / wanted));
+  return Array.from({ length: Math.ceil(last / step) }, (_, index) => 1 + index * step);
+}
+
 export function stackedTops(points: readonly TrafficPoint[], labels: readonly string[]) {
   const total = points.map((point) =>
     labels.reduce((sum, label) => sum + (point.rates[label] ?? 0), 0),

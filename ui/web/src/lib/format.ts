@@ -21,12 +21,6 @@ export function fixed(value: Maybe, digits = 2): string {
   return value < 0 ? MINUS + Math.abs(value).toFixed(digits) : value.toFixed(digits);
 }
 
-/** An e-value: as it is, or by its power of ten where that says more. */
-export function eValue(value: Maybe): string {
-  if (missing(value)) return DASH;
-  return Math.abs(value) < 10_000 ? fixed(value, 1) : value.toExponential(0).replace("e+", "e");
-}
-
 export function percent(value: Maybe, digits = 1): string {
   return missing(value) ? DASH : `${(value * 100).toFixed(digits)}%`;
 }
@@ -85,12 +79,27 @@ export function duration(seconds: Maybe): string {
   return minutes ? `${hours} h ${minutes} min` : `${hours} h`;
 }
 
-/** An e-value or a p-value, which may be beyond what a number with digits can tell. */
-export function magnitude(value: Maybe): string {
-  if (missing(value)) return DASH;
-  if (value !== 0 && Math.abs(value) < 0.001) return `10^${fixed(Math.log10(Math.abs(value)), 0)}`;
-  if (Math.abs(value) >= 100_000) return `10^${fixed(Math.log10(Math.abs(value)), 0)}`;
-  return Math.abs(value) >= 100 ? count(value) : value.toFixed(Math.abs(value) < 1 ? 3 : 1);
+/** An e-value or a p-value as digits, or as a power of ten where it is beyond them. */
+export function magnitude(value: Maybe): { text: string; power?: string } {
+  if (missing(value)) return { text: DASH };
+  const size = Math.abs(value);
+  if (size !== 0 && (size < 0.001 || size >= 100_000))
+    return { text: "10", power: fixed(Math.log10(size), 0) };
+  return { text: size >= 100 ? count(value) : value.toFixed(size < 1 ? 3 : 1) };
+}
+
+/** A phrase with a capital and a full stop. */
+export function sentence(text: string): string {
+  const whole = text.trim();
+  if (!whole) return "";
+  return whole[0]!.toUpperCase() + whole.slice(1) + (/[.!?…]$/.test(whole) ? "" : ".");
+}
+
+/** Text of a program, with numbers as a person reads them: no fractions that say nothing. */
+export function readable(text: string): string {
+  return text
+    .replace(/(\d:\d\d:\d\d)\.\d+/g, "$1")
+    .replace(/\d+\.\d{4,}/g, (number) => String(Number(Number(number).toPrecision(3))));
 }
 
 export function plural(value: number, one: string, many = `${one}s`): string {

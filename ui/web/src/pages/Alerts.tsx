@@ -29,8 +29,18 @@ export default function AlertsPage() {
   );
 }
 
+const RANKS: Record<AlertView["severity"], number> = { critical: 0, warning: 1, info: 2 };
+
+/** The most severe first, and the newest of those. */
+export function bySeverity(alerts: readonly AlertView[]): AlertView[] {
+  return [...alerts].sort(
+    (a, b) =>
+      RANKS[a.severity] - RANKS[b.severity] || Date.parse(b.started_at) - Date.parse(a.started_at),
+  );
+}
+
 function Whole({ data }: { data: Alerts }) {
-  const firing = data.alerts.filter((each) => each.state === "firing");
+  const firing = bySeverity(data.alerts.filter((each) => each.state === "firing"));
   const resolved = data.alerts.filter((each) => each.state === "resolved");
   return (
     <>
@@ -69,6 +79,9 @@ function Whole({ data }: { data: Alerts }) {
   );
 }
 
+/** Left out, or told in another column, where there is no room. */
+const MINOR = new Set(["Summary", "For", "From"]);
+
 function List({ alerts, what }: { alerts: readonly AlertView[]; what: string }) {
   return (
     <Scroll label={what}>
@@ -77,7 +90,7 @@ function List({ alerts, what }: { alerts: readonly AlertView[]; what: string }) 
         <thead>
           <tr>
             {["Severity", "Alert", "Summary", "Since", "For", "From", "Runbook"].map((name) => (
-              <th scope="col" className="left" key={name}>
+              <th scope="col" className={`left ${MINOR.has(name) ? "minor" : ""}`} key={name}>
                 {name}
               </th>
             ))}
@@ -95,21 +108,22 @@ function List({ alerts, what }: { alerts: readonly AlertView[]; what: string }) 
                   {alert.severity}
                 </span>
               </td>
-              <td className="left">
+              <td className="left break">
                 <b>{alert.name}</b>
+                <div className="note narrow">{alert.summary}</div>
               </td>
-              <td className="left wrap">{alert.summary}</td>
+              <td className="left wrap minor">{alert.summary}</td>
               <td className="left">
                 <Time at={alert.started_at} />
               </td>
-              <td className="left">
+              <td className="left minor">
                 {duration(
                   ((alert.ended_at ? Date.parse(alert.ended_at) : Date.now()) -
                     Date.parse(alert.started_at)) /
                     1000,
                 )}
               </td>
-              <td className="left dim">{alert.source}</td>
+              <td className="left dim minor">{alert.source}</td>
               <td className="left">
                 <Runbook alert={alert} />
               </td>

@@ -2,7 +2,7 @@ import { useInfiniteQuery } from "@tanstack/react-query";
 import { auditQuery } from "../api/queries";
 import type { AuditView } from "../api/types";
 import { deed } from "../lib/deeds";
-import { count, short } from "../lib/format";
+import { count, plural, short } from "../lib/format";
 import { Glyph } from "../ui/Glyph";
 import { PageHead } from "../ui/PageHead";
 import { Empty, Failure, Skeleton } from "../ui/States";
@@ -29,7 +29,7 @@ export default function Audit() {
           <p className={`chain ${newest.whole ? "ok" : "bad"}`}>
             <Glyph kind={newest.whole ? "ok" : "bad"} />
             {newest.whole
-              ? `The chain of ${count(newest.total)} entries is whole.`
+              ? `The chain of ${plural(newest.total, "entry", "entries")} is whole.`
               : `The chain is broken: ${newest.problem}`}
           </p>
           {entries.length === 0 ? (

@@ -2,8 +2,8 @@ import { Switch } from "@base-ui/react/switch";
 import { useQuery } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { automationQuery } from "../api/queries";
-import type { Automation as AutomationBody, RunView, SensorView } from "../api/types";
-import { duration, short, words } from "../lib/format";
+import type { Automation as AutomationBody, JobView, RunView, SensorView } from "../api/types";
+import { duration, readable, short, words } from "../lib/format";
 import { useMayNot } from "../lib/useMay";
 import { A } from "../ui/A";
 import { useChange } from "../ui/change";
@@ -82,6 +82,7 @@ function Sensors({ sensors }: { sensors: readonly SensorView[] }) {
       confirm: sensor.running ? "Switch off" : "Switch on",
       danger: sensor.running,
       path: `/sensors/${encodeURIComponent(sensor.name)}/${sensor.running ? "stop" : "start"}`,
+      seen: sensor.version,
       done: `${sensor.name} is ${sensor.running ? "off" : "on"}.`,
     });
   return (
@@ -97,7 +98,7 @@ function Sensors({ sensors }: { sensors: readonly SensorView[] }) {
             <th scope="col" className="left">
               Last tick
             </th>
-            <th scope="col" className="left">
+            <th scope="col" className="left minor">
               What it said
             </th>
           </tr>
@@ -118,12 +119,14 @@ function Sensors({ sensors }: { sensors: readonly SensorView[] }) {
               </td>
               <td className="left wrap">
                 <b>{sensor.name}</b>
+                {sensor.schedule ? <span className="dim"> schedule</span> : null}
                 <div className="note">{sensor.description}</div>
+                <div className="note narrow">{readable(sensor.last_tick)}</div>
               </td>
               <td className="left">
                 {sensor.last_tick_at ? <Time at={sensor.last_tick_at} form="ago" /> : "never"}
               </td>
-              <td className="left wrap">{sensor.last_tick || "–"}</td>
+              <td className="left wrap minor">{readable(sensor.last_tick) || "–"}</td>
             </tr>
           ))}
         </tbody>
@@ -132,49 +135,71 @@ function Sensors({ sensors }: { sensors: readonly SensorView[] }) {
   );
 }
 
-function Launch({ jobs }: { jobs: readonly string[] }) {
+const PARTITIONS: Record<Exclude<JobView["partition"], "">, { ask: string; such: () => string }> = {
+  batch: { ask: "Batch, a new name or one that is there", such: () => "2026-spring" },
+  hour: { ask: "Hour, in UTC", such: lastHour },
+  folder: { ask: "Folder below the one for scoring", such: () => "march" },
+};
+
+/** The key of the last whole hour. */
+function lastHour(): string {
+  const at = new Date(Date.now() - 3_600_000).toISOString();
+  return `${at.slice(0, 10)}-${at.slice(11, 13)}:00`;
+}
+
+export function Launch({ jobs }: { jobs: readonly JobView[] }) {
   const ask = useChange();
   const mayNot = useMayNot();
-  const [job, setJob] = useState(jobs[0] ?? "");
+  const [name, setName] = useState("");
   const [partition, setPartition] = useState("");
-  if (jobs.length === 0) return <Empty title="Dagster names no jobs." />;
+  const job = jobs.find((each) => each.name === name) ?? jobs[0];
+  if (!job) return <Empty title="Dagster names no jobs." />;
+  const takes = job.partition ? PARTITIONS[job.partition] : undefined;
+  const choose = (chosen: string) => {
+    setName(chosen);
+    setPartition("");
+  };
   const submit = (event: FormEvent) => {
     event.preventDefault();
     ask({
-      title: `Launch ${job}?`,
+      title: `Launch ${job.name}?`,
       what: (
         <p>
-          Dagster queues one run of {job}
-          {partition ? ` for ${partition}` : ""}. It takes a worker and its memory while it runs.
+          Dagster queues one run of {job.name}
+          {takes ? ` for ${partition.trim()}` : ""}. It takes a worker and its memory while it runs.
         </p>
       ),
       confirm: "Launch",
       path: "/launch",
-      body: { job, partition: partition.trim() || null },
-      done: `${job} is queued.`,
+      body: { job: job.name, partition: takes ? partition.trim() : null },
+      seen: job.version,
+      done: `${job.name} is queued.`,
     });
   };
   return (
     <form className="launch" onSubmit={submit}>
       <label className="field">
         <span>Job</span>
-        <select className="in" value={job} onChange={(event) => setJob(event.target.value)}>
+        <select className="in" value={job.name} onChange={(event) => choose(event.target.value)}>
           {jobs.map((each) => (
-            <option key={each} value={each}>
-              {words(each)}
+            <option key={each.name} value={each.name}>
+              {words(each.name)}
             </option>
           ))}
         </select>
       </label>
-      <label className="field">
-        <span>Partition, where the job has them</span>
-        <input
-          className="in"
-          placeholder="2026-11-27-08:00"
-          value={partition}
-          onChange={(event) => setPartition(event.target.value)}
-        />
-      </label>
+      {takes ? (
+        <label className="field">
+          <span>{takes.ask}</span>
+          <input
+            className="in"
+            required
+            placeholder={takes.such()}
+            value={partition}
+            onChange={(event) => setPartition(event.target.value)}
+          />
+        </label>
+      ) : null}
       <div className="acts">
         <button className="btn pri" type="submit" disabled={Boolean(mayNot)}>
           Launch
@@ -190,6 +215,9 @@ function runGlyph(status: string): GlyphKind {
   return /start/i.test(status) ? "live" : "wait";
 }
 
+/** Left out where there is no room. */
+const MINOR = new Set(["Run", "Partition", "Why"]);
+
 function Runs({ runs }: { runs: readonly RunView[] }) {
   return (
     <Scroll label="Runs">
@@ -198,7 +226,7 @@ function Runs({ runs }: { runs: readonly RunView[] }) {
         <thead>
           <tr>
             {["Status", "Job", "Run", "Partition", "Started", "Took", "Why"].map((name) => (
-              <th scope="col" className="left" key={name}>
+              <th scope="col" className={`left ${MINOR.has(name) ? "minor" : ""}`} key={name}>
                 {name}
               </th>
             ))}
@@ -213,8 +241,8 @@ function Runs({ runs }: { runs: readonly RunView[] }) {
                   {run.status.toLowerCase()}
                 </span>
               </td>
-              <td className="left">{run.job}</td>
-              <td className="left mono">
+              <td className="left break">{run.job}</td>
+              <td className="left mono minor">
                 {run.url ? (
                   <A className="l" href={run.url}>
                     {short(run.id)}
@@ -223,7 +251,7 @@ function Runs({ runs }: { runs: readonly RunView[] }) {
                   short(run.id)
                 )}
               </td>
-              <td className="left mono">{run.partition || "–"}</td>
+              <td className="left mono minor">{run.partition || "–"}</td>
               <td className="left">{run.started_at ? <Time at={run.started_at} /> : "waits"}</td>
               <td className="left">
                 {run.started_at
@@ -234,7 +262,7 @@ function Runs({ runs }: { runs: readonly RunView[] }) {
                     )
                   : "–"}
               </td>
-              <td className="left wrap">{run.reason || "–"}</td>
+              <td className="left wrap minor">{readable(run.reason) || "–"}</td>
             </tr>
           ))}
         </tbody>

@@ -3,10 +3,12 @@ import { lazy, Suspense } from "react";
 import { driftQuery } from "../api/queries";
 import type { Drift } from "../api/types";
 import { HeatStrip } from "../charts/HeatStrip";
-import { count, eValue, fixed, magnitude, percent, words } from "../lib/format";
+import { countTicks, roundTicks } from "../charts/scale";
+import { count, fixed, percent, sentence, words } from "../lib/format";
 import { A } from "../ui/A";
 import { Glyph } from "../ui/Glyph";
 import { Load } from "../ui/Load";
+import { Magnitude } from "../ui/Magnitude";
 import { PageHead } from "../ui/PageHead";
 import { Panel } from "../ui/Panel";
 import { Scroll } from "../ui/Scroll";
@@ -105,14 +107,14 @@ function Verdict({ drift }: { drift: Drift }) {
           <Glyph kind={bad ? "warn" : "ok"} />
           <div>
             <b>{words(drift.verdict)}</b>
-            <span>{drift.reason}</span>
+            <span>{sentence(drift.reason)}</span>
           </div>
         </li>
         <li>
           <Glyph kind="ask" />
           <div>
             <b>{/^none$/i.test(drift.action) ? "Nothing to do" : words(drift.action)}</b>
-            <span>{drift.action_reason}</span>
+            <span>{sentence(drift.action_reason)}</span>
           </div>
         </li>
       </ul>
@@ -126,7 +128,10 @@ function Verdict({ drift }: { drift: Drift }) {
         </dd>
         <dt>Evidence (e-value)</dt>
         <dd>
-          {eValue(drift.evidence)} <span className="dim">alarm at {fixed(drift.alarm_at, 1)}</span>
+          <Magnitude value={drift.evidence} />{" "}
+          <span className="dim">
+            alarm at <Magnitude value={drift.alarm_at} />
+          </span>
         </dd>
         <dt>False alarms allowed</dt>
         <dd>{percent(drift.alpha)}</dd>
@@ -148,8 +153,10 @@ function Verdict({ drift }: { drift: Drift }) {
               {drift.signals.slice(0, 6).map((signal) => (
                 <tr key={signal.name}>
                   <td>{words(signal.name)}</td>
-                  <td>{fixed(signal.evidence, 1)}</td>
-                  <td>{magnitude(signal.adjusted)}</td>
+                  <td>{fixed(signal.evidence, Math.abs(signal.evidence) < 100 ? 1 : 0)}</td>
+                  <td>
+                    <Magnitude value={signal.adjusted} />
+                  </td>
                   <td>{signal.direction > 0 ? "up" : signal.direction < 0 ? "down" : "both"}</td>
                   <td>{signal.since}</td>
                 </tr>
@@ -169,28 +176,33 @@ function Evidence({ drift }: { drift: Drift }) {
     );
   }
   const alarmAt = Math.log(drift.alarm_at);
-  const rows = drift.history.map((evidence, index) => ({ window: index + 1, evidence }));
+  // Below 0 nothing speaks for drift, and how far below is of no use.
+  const rows = drift.history.map((log, index) => ({
+    window: index + 1,
+    evidence: Math.max(0, log),
+  }));
+  const ticks = roundTicks(Math.max(alarmAt * 1.2, ...drift.history));
+  // As tall as the verdict beside it, with its table of signals.
+  const height = drift.signals.length ? 340 : 230;
   const alarm =
     drift.alarm_window > 0
       ? `Over the alarm line since window ${drift.alarm_window}.`
       : "Below the alarm line.";
   return (
     <>
-      <Suspense fallback={<Skeleton height={230} />}>
+      <Suspense fallback={<Skeleton height={height} />}>
         <Lines
           rows={rows}
           x="window"
           series={[{ name: "evidence", colour: "var(--champion)", dots: rows.length < 30 }]}
           said={`Evidence after each of ${rows.length} windows. ${alarm}`}
-          height={230}
+          height={height}
           xLabel="window"
           level={{ y: alarmAt, text: "alarm" }}
-          yDomain={[
-            Math.min(0, ...drift.history),
-            Math.ceil(Math.max(alarmAt * 1.2, ...drift.history)),
-          ]}
-          xTick={(value) => String(Math.round(value))}
-          yTick={(value) => value.toFixed(0)}
+          yDomain={[0, ticks[ticks.length - 1]!]}
+          xTicks={countTicks(rows.length)}
+          yTicks={ticks}
+          digits={1}
         />
       </Suspense>
       <p className="note">{alarm}</p>

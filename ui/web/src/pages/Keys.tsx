@@ -33,7 +33,7 @@ export default function Keys() {
       />
       {made ? <Secret made={made} onClose={() => setMade(null)} /> : null}
       <Load query={keys} what="Keys" height={380}>
-        {(rows) => (
+        {({ keys: rows, version }) => (
           <div className="page-rows">
             <div className="row wide">
               <Panel title="API keys" meta={String(rows.length)} rests={["Platform database"]}>
@@ -47,7 +47,7 @@ export default function Keys() {
                 )}
               </Panel>
               <Panel title="New key">
-                <Make onMade={setMade} />
+                <Make seen={version} onMade={setMade} />
               </Panel>
             </div>
           </div>
@@ -88,7 +88,13 @@ function Secret({ made, onClose }: { made: MadeKey; onClose: () => void }) {
   );
 }
 
-function Make({ onMade }: { onMade: (made: MadeKey) => void }) {
+interface MakeProps {
+  /** The version of the list of keys that is shown. */
+  seen: string;
+  onMade: (made: MadeKey) => void;
+}
+
+function Make({ seen, onMade }: MakeProps) {
   const ask = useChange();
   const mayNot = useMayNot("admin");
   const [name, setName] = useState("");
@@ -109,6 +115,7 @@ function Make({ onMade }: { onMade: (made: MadeKey) => void }) {
       ),
       confirm: "Make the key",
       path: "/keys",
+      seen,
       body: { name: name.trim(), scopes, days },
       done: "The key is made.",
       onDone: (answer) => {
@@ -182,6 +189,7 @@ function Table({ rows }: { rows: readonly KeyView[] }) {
       confirm: "Revoke",
       danger: true,
       path: `/keys/${encodeURIComponent(key.id)}/revoke`,
+      seen: key.version,
       done: `${key.name} is revoked.`,
     });
   return (

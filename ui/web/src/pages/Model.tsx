@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { useParams } from "@tanstack/react-router";
 import { modelQuery } from "../api/queries";
-import { fixed, megabytes, percent, short } from "../lib/format";
+import { fixed, megabytes, percent, sentence, short } from "../lib/format";
 import { A } from "../ui/A";
 import { Load } from "../ui/Load";
 import { PageHead } from "../ui/PageHead";
@@ -19,7 +19,7 @@ export default function Model() {
     <>
       <PageHead
         title={`Model ${name}`}
-        sub={model.data?.gate_reason ?? "What its evaluation says."}
+        sub={sentence(model.data?.gate_reason ?? "") || "What its evaluation says."}
       >
         <div className="acts">
           <A className="btn" href={`/lineage/${encodeURIComponent(version)}`}>

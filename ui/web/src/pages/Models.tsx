@@ -84,15 +84,25 @@ function Table({ rows, chosen }: { rows: readonly ModelRow[]; chosen: readonly s
             <th scope="col" className="left">
               Gate
             </th>
-            <th scope="col" className="left">
+            <th scope="col" className="left minor">
               Network
             </th>
             <th scope="col">Accuracy</th>
-            <th scope="col">Macro F1</th>
-            <th scope="col">Calibration error</th>
-            <th scope="col">Size</th>
-            <th scope="col">Made</th>
-            <th scope="col">Run</th>
+            <th scope="col" className="minor">
+              Macro F1
+            </th>
+            <th scope="col" className="minor">
+              Calibration error
+            </th>
+            <th scope="col" className="minor">
+              Size
+            </th>
+            <th scope="col" className="minor">
+              Made
+            </th>
+            <th scope="col" className="minor">
+              Run
+            </th>
             <th scope="col">Compare</th>
           </tr>
         </thead>
@@ -120,15 +130,15 @@ function Table({ rows, chosen }: { rows: readonly ModelRow[]; chosen: readonly s
                 <td className="left">
                   <Gate gate={row.gate} />
                 </td>
-                <td className="left">{row.architecture}</td>
+                <td className="left minor">{row.architecture}</td>
                 <td>{percent(row.accuracy)}</td>
-                <td>{fixed(row.macro_f1, 3)}</td>
-                <td>{fixed(row.ece, 3)}</td>
-                <td>{megabytes(row.size_mb)}</td>
-                <td>
+                <td className="minor">{fixed(row.macro_f1, 3)}</td>
+                <td className="minor">{fixed(row.ece, 3)}</td>
+                <td className="minor">{megabytes(row.size_mb)}</td>
+                <td className="minor">
                   <Time at={row.created_at} />
                 </td>
-                <td>
+                <td className="minor">
                   {row.mlflow_url ? (
                     <A
                       className="l"

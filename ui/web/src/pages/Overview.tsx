@@ -66,6 +66,7 @@ function Page({ loop }: { loop: Loop }) {
           title="Needs you"
           meta={openNeeds(loop)}
           more={{ text: "All alerts", href: "/alerts" }}
+          rests={["Alertmanager", "Prometheus"]}
         >
           <Needs needs={loop.needs} />
         </Panel>
@@ -91,7 +92,11 @@ function Page({ loop }: { loop: Loop }) {
           )}
         </Panel>
         <Drifted pairs={loop.pairs} />
-        <Panel title="Who did what" more={{ text: "Audit log", href: "/audit" }}>
+        <Panel
+          title="Who did what"
+          more={{ text: "Audit log", href: "/audit" }}
+          rests={["Platform database"]}
+        >
           <AuditList entries={loop.audit.slice(0, 6)} />
         </Panel>
       </div>

@@ -1,10 +1,11 @@
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
-import { type KeyboardEvent, useCallback, useMemo, useState } from "react";
+import { useCallback, useMemo, useState } from "react";
 import { predictionsQuery } from "../api/queries";
 import { count } from "../lib/format";
 import { type Peek as PeekState, peekReducer } from "../lib/peek";
 import { predictionFilters } from "../lib/url";
+import { useKeys } from "../lib/useKeys";
 import { A } from "../ui/A";
 import { PageHead } from "../ui/PageHead";
 import { Empty, Failure, Skeleton } from "../ui/States";
@@ -34,13 +35,12 @@ export default function Predictions() {
     }
   };
   const now: PeekState = { index, open: search.peek !== undefined };
-  const onKey = (event: KeyboardEvent) => {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const next = peekReducer(now, { key: event.key }, rows.length);
-    if (next.index === now.index && next.open === now.open) return;
-    event.preventDefault();
+  useKeys((key) => {
+    const next = peekReducer(now, { key }, rows.length);
+    if (next.index === now.index && next.open === now.open) return false;
     move(next);
-  };
+    return true;
+  });
   const { fetchNextPage, hasNextPage, isFetchingNextPage } = found;
   const onEnd = useCallback(() => {
     if (hasNextPage && !isFetchingNextPage) void fetchNextPage();
@@ -53,7 +53,7 @@ export default function Predictions() {
         sub={
           <>
             {found.data
-              ? `${count(total)} answers match, ${count(rows.length)} read. `
+              ? `${total === 1 ? "1 answer matches" : `${count(total)} answers match`}, ${count(rows.length)} read. `
               : "Reading answers. "}
             <span className="keys-hint">
               <kbd>J</kbd> <kbd>K</kbd> walk, <kbd>Enter</kbd> opens, <kbd>Esc</kbd> closes.
@@ -71,11 +71,7 @@ export default function Predictions() {
         </button>
       </PageHead>
       <Filters />
-      {/* biome-ignore lint/a11y/noStaticElementInteractions: Esc closes from the panel as from the list */}
-      <div
-        className={`answers ${search.peek ? "open" : ""}`}
-        onKeyDown={(event) => event.key === "Escape" && search.peek && move({ index, open: false })}
-      >
+      <div className={`answers ${search.peek ? "open" : ""}`}>
         {found.isPending ? (
           <Skeleton height={600} />
         ) : found.isError && rows.length === 0 ? (
@@ -87,7 +83,6 @@ export default function Predictions() {
             rows={rows}
             total={total}
             index={index}
-            onKey={onKey}
             onSelect={(select) => move(peekReducer(now, { select }, rows.length))}
             onEnd={onEnd}
           />

@@ -1,5 +1,5 @@
 import type { AuditView } from "../api/types";
-import { deed } from "../lib/deeds";
+import { briefly, deed } from "../lib/deeds";
 import { Empty } from "./States";
 import { Time } from "./Time";
 
@@ -19,7 +19,7 @@ export function AuditList({ entries }: { entries: readonly AuditView[] }) {
           <div className="clamp" title={entry.reason}>
             <b>{entry.actor}</b> {deed(entry.action)}
             {entry.effect ? `, ${entry.effect}` : ""}
-            {entry.reason ? `: “${entry.reason}”` : ""}
+            {entry.reason ? `: “${briefly(entry.reason)}”` : ""}
           </div>
         </li>
       ))}

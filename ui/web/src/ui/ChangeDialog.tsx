@@ -14,6 +14,8 @@ export interface ChangeRequest {
   path: string;
   /** The revision of the state that the person saw. */
   revision?: number;
+  /** The version of what is changed that the person saw, where it is not the state of serving. */
+  seen?: string;
   body?: Record<string, unknown>;
   fields?: ReactNode;
   /** What to say afterwards, where the answer has no message of its own. */
@@ -35,7 +37,12 @@ export function ChangeDialog({ request, onClose }: Props) {
     mutationFn: () =>
       post<{ message?: string } | undefined>(
         request.path,
-        { ...request.body, reason: reason.trim(), revision: request.revision ?? null },
+        {
+          ...request.body,
+          reason: reason.trim(),
+          ...(request.revision === undefined ? {} : { revision: request.revision }),
+          ...(request.seen === undefined ? {} : { seen: request.seen }),
+        },
         key,
       ),
     onSuccess: (answer) => {

@@ -1,5 +1,6 @@
 import type { ReactNode } from "react";
 import { ApiError } from "../api/client";
+import { sentence } from "../lib/format";
 import { Glyph } from "./Glyph";
 
 /** Holds the place of something that loads, in its final size. */
@@ -38,11 +39,11 @@ export function Failure({ error, what = "This", retry }: FailureProps) {
       <div>
         <div>
           {conflict
-            ? "Somebody changed it meanwhile, and nothing was done. "
+            ? "It changed meanwhile, look again: nothing was done. "
             : what
               ? `${what} could not be read. `
               : ""}
-          {errorText(error)}
+          {conflict ? sentence(errorText(error).replace(/; look again$/, "")) : errorText(error)}
         </div>
         {retry ? (
           <button type="button" className="btn sm" onClick={retry}>

@@ -9,9 +9,13 @@ interface Props {
   kept?: boolean;
 }
 
+/** From here on pixels are shown as such: smoothed, a small image looks out of focus. */
+const ENLARGED = 1.5;
+
 /** A square image; a placeholder where the image was not kept. */
 export function Tile({ sha, alt, lazy = true, kept = true }: Props) {
   const [gone, setGone] = useState("");
+  const [coarse, setCoarse] = useState(false);
   if (!sha || !kept || gone === sha) {
     return (
       <span className="tile" role="img" aria-label={`${alt}, image not kept`}>
@@ -30,6 +34,10 @@ export function Tile({ sha, alt, lazy = true, kept = true }: Props) {
         decoding="async"
         width={64}
         height={64}
+        className={coarse ? "coarse" : undefined}
+        onLoad={({ currentTarget: image }) =>
+          setCoarse(image.naturalWidth * ENLARGED < image.clientWidth)
+        }
         onError={() => setGone(sha)}
       />
     </span>

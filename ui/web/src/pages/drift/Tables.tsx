@@ -1,9 +1,9 @@
 import type { AccuracyView, ClassView } from "../../api/types";
-import { count, percent, points } from "../../lib/format";
+import { count, percent, points, words } from "../../lib/format";
 import { Scroll } from "../../ui/Scroll";
 import { Empty } from "../../ui/States";
 
-const WIDE = 160;
+const WIDE = 110;
 
 export function Accuracy({ rows }: { rows: readonly AccuracyView[] }) {
   if (rows.length === 0) {
@@ -35,7 +35,7 @@ export function Accuracy({ rows }: { rows: readonly AccuracyView[] }) {
         <tbody>
           {rows.map((row) => (
             <tr key={row.how}>
-              <td>{row.how}</td>
+              <td className="how">{words(row.how)}</td>
               <td>{percent(row.accuracy)}</td>
               <td>
                 {row.lower === null || row.upper === null

@@ -12,8 +12,9 @@ import {
 import { useMemo } from "react";
 import type { LineageGraph, LineageNode } from "../../api/types";
 import { currentTheme } from "../../lib/theme";
+import { useWidth } from "../../lib/useWidth";
 import { KindIcon } from "./KindIcon";
-import { HIGH, places, WIDE } from "./layout";
+import { canvasHeight, HIGH, places, startView, WIDE } from "./layout";
 import "@xyflow/react/dist/base.css";
 import "./graph.css";
 
@@ -35,12 +36,6 @@ function ThingNode({ data: { node, chosen } }: NodeProps<Thing>) {
   );
 }
 
-/** Everything where there is room; on a narrow screen what was asked for and its neighbours. */
-function inView(graph: LineageGraph): { id: string }[] {
-  const near = graph.nodes.filter((node) => Math.abs(node.rank) <= 1);
-  return window.innerWidth < 700 && near.length ? near : graph.nodes;
-}
-
 interface Props {
   graph: LineageGraph;
   chosen: string | undefined;
@@ -49,6 +44,10 @@ interface Props {
 
 export default function Graph({ graph, chosen, onChoose }: Props) {
   const at = useMemo(() => places(graph), [graph]);
+  const [box, width] = useWidth<HTMLDivElement>();
+  const height = canvasHeight(at);
+  const root = graph.nodes.find((node) => node.rank === 0);
+  const view = startView(at, at.get(root?.id ?? ""), width, height);
   const nodes: Thing[] = graph.nodes.map((node) => ({
     id: node.id,
     type: "thing",
@@ -71,27 +70,35 @@ export default function Graph({ graph, chosen, onChoose }: Props) {
     },
   }));
   return (
-    <div className="graph">
-      <ReactFlow
-        nodes={nodes}
-        edges={edges}
-        nodeTypes={TYPES}
-        onNodeClick={(_, node) => onChoose(node.id)}
-        onSelectionChange={({ nodes: [first] }) => first && onChoose(first.id)}
-        fitView
-        fitViewOptions={{ padding: 0.08, maxZoom: 1.1, nodes: inView(graph) }}
-        minZoom={0.2}
-        maxZoom={2}
-        nodesDraggable={false}
-        nodesConnectable={false}
-        deleteKeyCode={null}
-        colorMode={currentTheme()}
-        zoomOnScroll={false}
-        preventScrolling={false}
-      >
-        <Background color="var(--rule)" gap={18} />
-        <Controls showInteractive={false} />
-      </ReactFlow>
-    </div>
+    <>
+      <div className="graph" ref={box} style={{ height }}>
+        {width ? (
+          <ReactFlow
+            nodes={nodes}
+            edges={edges}
+            nodeTypes={TYPES}
+            onNodeClick={(_, node) => onChoose(node.id)}
+            onSelectionChange={({ nodes: [first] }) => first && onChoose(first.id)}
+            defaultViewport={view}
+            minZoom={0.2}
+            maxZoom={2}
+            nodesDraggable={false}
+            nodesConnectable={false}
+            deleteKeyCode={null}
+            colorMode={currentTheme()}
+            zoomOnScroll={false}
+            preventScrolling={false}
+          >
+            <Background color="var(--rule)" gap={18} />
+            <Controls showInteractive={false} />
+          </ReactFlow>
+        ) : null}
+      </div>
+      {view.cut ? (
+        <p className="note more">
+          There is more than fits: drag the drawing, or read it whole in the list below.
+        </p>
+      ) : null}
+    </>
   );
 }

@@ -3,9 +3,11 @@ import { lazy, Suspense } from "react";
 import { modelQuery } from "../../api/queries";
 import type { ModelDetail } from "../../api/types";
 import type { Series } from "../../charts/Lines";
+import { countTicks } from "../../charts/scale";
 import { Panel } from "../../ui/Panel";
 import { Empty, Failure, Skeleton } from "../../ui/States";
 import { Confusion } from "./Confusion";
+import { Counts } from "./Counts";
 import { ClassScores, Slices } from "./Scores";
 import "./models.css";
 
@@ -122,12 +124,13 @@ function Reliability({ models }: { models: readonly ModelDetail[] }) {
           height={220}
           xDomain={[0, 1]}
           yDomain={[0, 1]}
+          xTicks={[0, 0.25, 0.5, 0.75, 1]}
           yTicks={[0, 0.25, 0.5, 0.75, 1]}
           xLabel="confidence"
           diagonal
-          xTick={(value) => value.toFixed(1)}
         />
       </Suspense>
+      <Counts models={models} />
       <Legend models={models} />
     </>
   );
@@ -151,6 +154,7 @@ function Curve({ models }: { models: readonly ModelDetail[] }) {
           said={`Validation accuracy by epoch of ${models.map((model) => model.label).join(", ")}`}
           height={220}
           yDomain={[0, 1]}
+          xTicks={countTicks(Math.max(...rows.map((row) => row.x ?? 1)))}
           yTicks={[0, 0.25, 0.5, 0.75, 1]}
           xLabel="epoch"
           digits={3}

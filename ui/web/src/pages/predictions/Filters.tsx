@@ -65,7 +65,7 @@ function Words({ value, onChange }: { value: string; onChange: (q: string) => vo
   });
   return (
     <label className="field grow">
-      <span>Id, caller, version or origin</span>
+      <span>Id, image, answer, caller or version</span>
       <input
         className="in"
         type="search"

@@ -1,5 +1,5 @@
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { type KeyboardEvent, useEffect, useRef } from "react";
+import { useEffect, useRef } from "react";
 import type { PredictionRow } from "../../api/types";
 import { fixed, milliseconds, percent } from "../../lib/format";
 import { slotColour } from "../../lib/slots";
@@ -23,13 +23,12 @@ interface Props {
   rows: readonly PredictionRow[];
   total: number;
   index: number;
-  onKey: (event: KeyboardEvent) => void;
   onSelect: (index: number) => void;
   onEnd: () => void;
 }
 
 /** All answers in one list; only rows in sight are drawn. */
-export function List({ rows, total, index, onKey, onSelect, onEnd }: Props) {
+export function List({ rows, total, index, onSelect, onEnd }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const virtual = useVirtualizer({
     count: rows.length,
@@ -57,7 +56,6 @@ export function List({ rows, total, index, onKey, onSelect, onEnd }: Props) {
       role="grid"
       tabIndex={0}
       ref={box}
-      onKeyDown={onKey}
       aria-label="Answers, newest first. J and K walk, Enter opens."
       aria-rowcount={total + 1}
       aria-colcount={HEADS.length}
@@ -134,7 +132,7 @@ function Row({ row, index, top, chosen, onSelect }: RowProps) {
   ];
   return (
     // biome-ignore lint/a11y/useSemanticElements: rows are placed by hand
-    // biome-ignore lint/a11y/useKeyWithClickEvents: the grid handles the keys
+    // biome-ignore lint/a11y/useKeyWithClickEvents: the page handles the keys
     // biome-ignore lint/a11y/useFocusableInteractive: the grid has the focus
     <div
       className="grid-row"
