@@ -47,13 +47,15 @@ CANDIDATE = dg.AssetSelection.assets(
 retrain = dg.define_asset_job(
     JOB_NAME,
     selection=CANDIDATE | dg.AssetSelection.assets(
-        "raw_images", "validated_images", "quarantined_images", "embeddings"),
+        "raw_images", "validated_images", "quarantined_images", "embeddings",
+        "image_features"),
     description="From a new batch and all good ones to a candidate that must pass the gate.",
 )
 ingest = dg.define_asset_job(
     INGEST,
     selection=dg.AssetSelection.assets(
-        "raw_images", "validated_images", "quarantined_images", "embeddings"),
+        "raw_images", "validated_images", "quarantined_images", "embeddings",
+        "image_features"),
     description="A folder of the landing zone becomes a batch; a candidate follows by itself.",
 )
 monitor_hour = dg.define_asset_job(

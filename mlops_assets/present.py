@@ -38,6 +38,11 @@ ON_NEW_BYTES: Final = (
 ).with_label("on_new_bytes")
 # Most hours of the past have no predictions, and are missing for good.
 ON_NEW_HOURS: Final = _SOME_NEW_BYTES.with_label("on_new_hours")
+# What nobody waits for leaves the processors to a release that is being made.
+AFTER_RELEASES: Final = (
+    _SOME_NEW_BYTES
+    & ~dg.AutomationCondition.asset_matches("rollout", dg.AutomationCondition.in_progress())
+).with_label("on_new_bytes_after_releases")
 
 
 # MLflow, the one server that steps write to, may be restarting.

@@ -11,7 +11,7 @@ TEMPORARY: Final = "/tmp"  # noqa: S108  # nosec B108
 USER: Final = 10001
 # ConfigMaps and Secrets of which every key becomes a variable.
 CONFIG: Final = "platform"
-SECRETS: Final = ("dagster-database", "platform-database", "artifacts")
+SECRETS: Final = ("dagster-database", "platform-database", "artifacts", "service-redis")
 INSTANCE: Final = "dagster-instance"
 RUN_ACCOUNT: Final = "dagster-run"
 

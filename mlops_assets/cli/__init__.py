@@ -19,6 +19,7 @@ COMMANDS: Final[dict[str, tuple[str, str, str]]] = {
     "data": ("mlops_assets.cli.data", "data", "Bring the dataset to this machine."),
     "demo": ("mlops_assets.cli.demo", "demo", "From raw images to a served, monitored model."),
     "down": ("mlops_assets.cli.platform", "down", "Stop the platform."),
+    "features": ("mlops_assets.cli.features", "features", "Show what is known of an image."),
     "forget": ("mlops_assets.cli.forget", "forget", "Leave an image out of all future datasets."),
     "keys": ("mlops_assets.cli.keys", "keys", "Make, list and revoke API keys of the service."),
     "lineage": ("mlops_assets.cli.provenance", "lineage", "Show what something was made from."),

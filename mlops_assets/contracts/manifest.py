@@ -11,6 +11,7 @@ CLASSES_FILE: Final = "classes.json"
 MANIFEST_FILE: Final = "manifest.parquet"
 QUARANTINE_FILE: Final = "quarantine.parquet"
 ISSUES_FILE: Final = "issues.parquet"
+HASHES_FILE: Final = "hashes.parquet"
 ROWS_FILE: Final = "rows.parquet"
 # Batches that come from production, as images with labels that came later.
 FEEDBACK_PREFIX: Final = "feedback-"
@@ -58,6 +59,9 @@ MANIFEST_SCHEMA: Final = pa.schema([
     pa.field("std", pa.float32(), nullable=False),
     pa.field("thumbnail", pa.binary(THUMBNAIL_SIDE**2), nullable=False),
 ])
+
+# Perceptual hashes in the order of the manifest's rows; null of an image that is nearly constant.
+HASH_SCHEMA: Final = pa.schema([pa.field("phash", pa.uint64())])
 
 # A quarantined image keeps its bytes, so that a person can look at it and put it back.
 QUARANTINE_SCHEMA: Final = pa.schema([

@@ -1,4 +1,4 @@
-"""Embeddings of every image of a batch by one fixed timm backbone.
+"""Embeddings and statistics of every image of a batch; embeddings by one fixed timm backbone.
 
 The backbone does not change when the served model does, so that distances stay comparable over
 the years. Without pretrained weights it is a seeded random network: its features are weaker, but
@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from mlops_assets.config import FeatureSettings
+from mlops_assets.contracts.image_statistics import NAMES, describe_images
 from mlops_assets.contracts.manifest import MANIFEST_FILE
 from mlops_assets.contracts.pixels import PixelSpec, decode_pixels
 from mlops_assets.raw.snapshot import read_batches
@@ -24,6 +25,7 @@ from resources.steps import Workspace
 
 EMBEDDINGS_FILE: Final = "embeddings.npy"
 IDS_FILE: Final = "ids.npy"
+STATISTICS_FILE: Final = "statistics.npy"
 Embed = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
@@ -62,14 +64,20 @@ def build_embeddings(
     settings: FeatureSettings, pixels: PixelSpec, work: Workspace, engine: Engine, *, seed: int,
     threads: int,
 ) -> None:
-    """Write ``embeddings.npy`` float32 ``[N, D]`` and ``ids.npy`` ``[N]``, sorted by image id."""
+    """Write the files of a batch, sorted by image id.
+
+    ``embeddings.npy`` is float32 ``[N, D]``, ``ids.npy`` ``[N]``, and ``statistics.npy`` float32
+    ``[N, S]``, ``contracts.image_statistics`` of the pixels that are decoded here anyway.
+    """
     manifest = pl.read_parquet(work.read("validated_images") / MANIFEST_FILE, columns=["image_id"])
     wanted = set(manifest["image_id"])
     ids: list[str] = []
+    described = [np.zeros((0, len(NAMES)), np.float32)]
 
     def batches() -> Iterator[NDArray[np.uint8]]:
         for names, images in _decoded(work, pixels, wanted, settings.batch_size):
             ids.extend(names)
+            described.append(np.stack([*describe_images(images).values()], axis=1))
             yield images
 
     backbone = Backbone(settings, pixels.channels, seed, threads)
@@ -79,6 +87,7 @@ def build_embeddings(
     out, summary = work.out("embeddings"), work.summary("embeddings")
     np.save(out / EMBEDDINGS_FILE, vectors[order])
     np.save(out / IDS_FILE, np.array(ids, dtype="S64")[order])
+    np.save(out / STATISTICS_FILE, np.concatenate(described)[order])
     finite = bool(np.isfinite(vectors).all())
     summary.values |= {"rows": len(ids), "dimensions": int(vectors.shape[1]),
                        "backbone": settings.backbone, "pretrained": settings.pretrained}

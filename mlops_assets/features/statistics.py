@@ -8,21 +8,31 @@ kept, chosen evenly over the sorted image ids, which is a uniform sample since i
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
-from mlops_assets.contracts.image_statistics import describe_images
+from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.contracts.image_features import FEATURES_FILE
+from mlops_assets.contracts.image_statistics import NAMES
 from mlops_assets.contracts.model_card import REFERENCE_FILE
 from mlops_assets.contracts.summary import Summary
-from mlops_assets.features.embeddings import EMBEDDINGS_FILE, IDS_FILE
 from mlops_assets.features.shards import Shard, read_classes, read_shard
 from mlops_assets.pictures import SERIES, new_figure, to_png
+from mlops_assets.provenance.record import InputRef, read_record
+from resources.feature_history import historical
 from resources.steps import Workspace
+from resources.store import ArtifactStore
 
 MAX_REFERENCE = 10_000
 COMPONENTS = 16
+
+
+class UnknownFeatures(PlatformError):
+    """Training images whose features were not known when the dataset was made."""
 
 
 def evenly(count: int, limit: int) -> NDArray[np.int64]:
@@ -43,14 +53,24 @@ def principal_components(
     return center.astype(np.float32), (top * signs[:, None]).astype(np.float32)
 
 
-def build_statistics(work: Workspace) -> None:
-    """Fill ``feature_statistics``."""
+def read_origin(store: ArtifactStore) -> tuple[InputRef, InputRef]:
+    """The current training shards, and the dataset that they are of."""
+    shards = store.pin("training_shards")
+    inputs = read_record(store.path(shards)).inputs
+    return shards, next(ref for ref in inputs if ref.asset == "dataset")
+
+
+def build_statistics(as_of: datetime, work: Workspace) -> None:
+    """Fill ``feature_statistics`` from the features that were known at ``as_of``.
+
+    Raises:
+        UnknownFeatures: some images of the training split had none.
+    """
     shards = work.read("training_shards")
     classes, shard = read_classes(shards), read_shard(shards, "train")
     kept = evenly(len(shard.labels), MAX_REFERENCE)
-    found = describe_images(shard.images[kept])
+    vectors, found = _features(work, shard, kept, as_of)
     mean, std = found["pixel_mean"], found["pixel_std"]
-    vectors = _vectors(work, shard, kept)
     center, components = principal_components(vectors, min(COMPONENTS, vectors.shape[1]))
     projected = ((vectors - center) @ components.T).astype(np.float32)
     counts = np.bincount(shard.labels, minlength=len(classes)).astype(np.int64)
@@ -63,18 +83,21 @@ def build_statistics(work: Workspace) -> None:
     _draw(summary, mean, std, projected, shard.labels[kept], classes)
 
 
-def _vectors(work: Workspace, shard: Shard, kept: NDArray[np.int64]) -> NDArray[np.float32]:
-    found: dict[str, NDArray[np.float32]] = {}
-    wanted = set(shard.image_ids[kept].tolist())
-    for folder in work.read_every("embeddings").values():
-        vectors = np.load(folder / EMBEDDINGS_FILE, mmap_mode="r")
-        for row, image_id in enumerate(np.load(folder / IDS_FILE).astype(np.str_).tolist()):
-            if image_id in wanted:
-                found[image_id] = vectors[row]
-    missing = len(wanted) - len(found)
-    if missing:
-        raise LookupError(f"{missing} training images have no embedding; materialize `embeddings`")
-    return np.stack([found[image_id] for image_id in shard.image_ids[kept].tolist()])
+def _features(
+    work: Workspace, shard: Shard, kept: NDArray[np.int64], as_of: datetime
+) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+    """Embeddings ``[N, D]`` and each statistic ``[N]`` of the kept images."""
+    files = [folder / FEATURES_FILE for folder in work.read_every("image_features").values()]
+    table = historical(files, shard.image_ids[kept].tolist(), as_of)
+    embeddings = table.column("embedding").combine_chunks()
+    if embeddings.null_count:
+        raise UnknownFeatures(
+            f"{embeddings.null_count} training images have no features of before "
+            f"{as_of:%Y-%m-%d %H:%M:%S} UTC; materialize `image_features` of every batch, and "
+            "then `dataset`")
+    vectors = embeddings.flatten().to_numpy().reshape(len(kept), -1)
+    frame = pl.DataFrame(pl.from_arrow(table.select(NAMES)))
+    return vectors, {name: frame[name].to_numpy() for name in NAMES}
 
 
 def _draw(

@@ -18,6 +18,7 @@ from mlops_assets.monitoring.logs import (
     build_prediction_log,
     hash_labels,
 )
+from mlops_assets.monitoring.online import build_online_features, push_online
 from mlops_assets.monitoring.performance import build_performance_report
 from mlops_assets.monitoring.rollouts import build_rollout_report, facts, follow, look
 from mlops_assets.monitoring.scoring import (
@@ -25,6 +26,8 @@ from mlops_assets.monitoring.scoring import (
     serving_model,
 )
 from mlops_assets.present import (
+    AFTER_RELEASES,
+    DATA_OWNER,
     MODEL_OWNER,
     ON_NEW_HOURS,
     PLATFORM_OWNER,
@@ -156,6 +159,35 @@ def performance_report(context: dg.AssetExecutionContext, platform: Platform) ->
         inputs={"prediction_log": "any-partitions", "feedback_labels": "any-partitions"},
     )
     yield from materialize(context, platform, step, build_performance_report)
+
+
+@dg.asset(
+    retry_policy=RETRIES,
+    group_name="monitoring",
+    deps=["image_features", "prediction_log"],
+    kinds={"feast"},
+    owners=[DATA_OWNER],
+    automation_condition=AFTER_RELEASES,
+    # Reports that decide something come first in a run of all of them.
+    op_tags={"dagster/priority": "-1"},
+    description=(
+        "What is known of each image, to be read by its id: embedding, statistics, near-duplicate "
+        "group, and what was answered for it. Brings into the online store what is new."
+    ),
+)
+def online_features(context: dg.AssetExecutionContext, platform: Platform) -> Results:
+    """Push new batches and hours."""
+    step = Step("monitoring", ("online_features",),
+                inputs={"image_features": "any-partitions", "prediction_log": "any-partitions"},
+                packs=("resources/feature_history.py", "resources/feature_store.py"))
+    rows: dict[str, int] = {}
+
+    def push(result: StepResult) -> None:
+        written = push_online(platform.root, platform.store, result.record.inputs)
+        rows.update({f"{view}_rows_written": count for view, count in asdict(written).items()})
+
+    for result in materialize(context, platform, step, build_online_features, finalize=push):
+        yield result._replace(metadata={**(result.metadata or {}), **rows})
 
 
 @dg.asset(

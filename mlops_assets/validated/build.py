@@ -20,6 +20,8 @@ import pyarrow.parquet as pq
 from mlops_assets.config import ValidationSettings
 from mlops_assets.contracts.manifest import (
     CLASSES_FILE,
+    HASH_SCHEMA,
+    HASHES_FILE,
     ISSUE_SCHEMA,
     ISSUES_FILE,
     MANIFEST_FILE,
@@ -80,9 +82,10 @@ def build_validated(
     bad += _with_content(work, images, duplicates)
     alone = np.ones(images.height, np.bool_)
     alone[list(duplicates)] = False
-    images = images.filter(alone)
-    issues = list_issues(images, pl.concat(looks).filter(alone), thumbnails[alone], limits.issues)
+    images, kept = images.filter(alone), pl.concat(looks).filter(alone)
+    issues = list_issues(images, kept, thumbnails[alone], limits.issues)
     _write(work, classes, images, bad, limits, let_in)
+    _write_hashes(work, images.with_columns(kept["phash"]))
     _write_issues(work, issues)
 
 
@@ -169,6 +172,11 @@ def _write(
     _summarize_good(work.summary("validated_images"), images, classes, limits, let_in,
                     quarantined=len(bad))
     _summarize_bad(work.summary("quarantined_images"), bad)
+
+
+def _write_hashes(work: Workspace, images: pl.DataFrame) -> None:
+    hashes = images.sort("image_id", "source").select("phash").to_arrow().cast(HASH_SCHEMA)
+    pq.write_table(hashes, work.out("validated_images") / HASHES_FILE, compression="zstd")
 
 
 def _write_issues(work: Workspace, issues: list[Row]) -> None:

@@ -27,7 +27,7 @@ PASSWORDS = {f"MLOPS_{name.upper()}_PASSWORD": f"of-{name}"
 # Who holds which, and nobody else does. Nobody but PostgreSQL has the superuser's.
 HOLDERS = {
     "of-postgres": {"postgres"},
-    "of-redis": {"redis", "service"},
+    "of-redis": {"redis", "service", "code", "code-gpu"},
     "of-dagster": {"postgres", "prepare", "code", "code-gpu", "dagster-webserver", "dagster-view",
                    "daemon"},
     "of-mlflow": {"postgres", "prepare", "mlflow"},

@@ -91,12 +91,12 @@ def test_pairs_may_meet_and_no_others(overlay: str) -> None:
 # a collector of spans, Prometheus and Alertmanager.
 OUTSIDE = {
     "service-champion": {5432, 6379, 443, 4318}, "service-challenger": {5432, 6379, 443, 4318},
-    "operator": {5432, 443, 6443}, "dagster-code": {5432, 443}, "mlflow": {5432, 443},
+    "operator": {5432, 6379, 443, 6443}, "dagster-code": {5432, 443}, "mlflow": {5432, 443},
     "prepare": {5432, 443}, "score-folder": set[int](), "dagster-view": {5432},
     "training_worker": {443},
     "console": {5432, 443, 6443, 9090, 9093},
-    **{each: {5432, 443, 6443} for each in (
-        "dagster-webserver", "dagster-daemon", "reaper", *RUNS)},
+    **{each: {5432, 443, 6443} for each in ("dagster-webserver", "dagster-daemon", "reaper")},
+    **{each: {5432, 6379, 443, 6443} for each in RUNS},
 }
 
 
