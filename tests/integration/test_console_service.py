@@ -7,6 +7,7 @@ import shutil
 import time
 from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -44,11 +45,26 @@ def build(folder: Path, name: str, recipe: Recipe) -> tuple[str, str]:
     return built.tag, card.version
 
 
+@dataclass(frozen=True)
+class Built:
+    """Tag of a bento and version of its model, of two models below ``folder``."""
+
+    folder: Path
+    first: tuple[str, str]
+    second: tuple[str, str]
+
+
 @pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """A champion that serves, and a challenger that waits; both are in the registry."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("console")
-    first, second = (build(folder, f"model-{shift}", Recipe(shift=shift)) for shift in (0, 1))
+    return Built(folder, *(build(folder, f"model-{shift}", Recipe(shift=shift))
+                           for shift in (0, 1)))
+
+
+@pytest.fixture(scope="module")
+def platform(built: Built) -> Iterator[Platform]:
+    """A champion that serves, and a challenger that waits; both are in the registry."""
+    folder, first, second = built.folder, built.first, built.second
     home = folder / "run" / ".platform"
     with serving(first[0], folder / ".home", folder / "run",
                  MLOPS_SERVICE_FOLLOW=str(home / SERVING_FILE)) as running:
@@ -119,6 +135,42 @@ def test_promote_and_roll_back_change_traffic_alias_and_audit(
     entries = client.get("/api/v1/audit").json()["entries"]
     assert [(each["action"], each["reason"]) for each in entries[:2]] == [
         ("rollback", "errors since noon"), ("promote", "better on coats")]
+
+
+def press(page: Page, button: str, reason: str) -> None:
+    """Press a button of the page and give a reason for it."""
+    page.get_by_role("button", name=button).first.click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("textbox").fill(reason)
+    dialog.get_by_role("button", name=button).click()
+    expect(dialog).to_be_hidden(timeout=60_000)
+
+
+def test_promote_and_roll_back_are_pressed_in_a_browser(
+    client: TestClient, platform: Platform, built: Built
+) -> None:
+    if "challenger" not in platform.state().slots:
+        platform.alter(lambda state, now: arrive(state, *built.second, now=now, automatic=False))
+    first, second = built.first[1], built.second[1]
+    service = Addresses(service=f"http://127.0.0.1:{platform.port}")
+    with serving_console(platform.home, addresses=service) as address, \
+            sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=list(OPTIONS))
+        page = browser.new_page()
+        page.goto(f"{address}/rollout")
+        press(page, "Make champion now", "better on coats, once more")
+        until_answered_by(platform, second)
+        alias = platform.tracking.by_alias(NAME, CHAMPION)
+        assert alias is not None and alias.exported_model == second
+        press(page, "Roll back", "errors again")
+        until_answered_by(platform, first)
+        alias = platform.tracking.by_alias(NAME, CHAMPION)
+        assert alias is not None and alias.exported_model == first
+        browser.close()
+    entries = client.get("/api/v1/audit").json()["entries"]
+    assert [(each["action"], each["reason"]) for each in entries[:2]] == [
+        ("rollback", "errors again"), ("promote", "better on coats, once more")]
 
 
 def test_an_image_that_is_tried_is_answered_explained_and_labelled(

@@ -6,13 +6,17 @@ The real demo, its real images, and nobody who touches anything.
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import httpx
 import pytest
+from playwright.sync_api import expect
 
 from deploy.layout import Layout
 from deploy.ports import recorded_ports
@@ -23,12 +27,23 @@ from resources.journal import hours, journal_folder, read_hour
 from resources.metrics import FOLDER, FRESHNESS_FILE
 from resources.platform_db import PlatformDatabase
 from tests.commands import run_mlops
+from tests.console_tour import PAGES, Console, another_site, dialogs, faults, touring
 
 # The first test waits for the demo and the whole story, for which a loaded machine takes its time.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 PORTS = ("DAGSTER", "CODE", "MLFLOW", "SERVICE", "CONSOLE", "PROMETHEUS", "ALERTMANAGER")
 RATE = 60
+BATCHES = """{ assetNodeOrError(assetKey: {path: ["raw_images"]}) {
+  ... on AssetNode { partitionKeys } } }"""
+
+
+def until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait for a condition."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.5)
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +71,15 @@ def story(home: Path) -> dict[str, Any]:
     assert done.returncode == 0, f"{done.stderr[-5000:]}\n{home}"
     told: dict[str, Any] = json.loads(done.stdout)
     return told
+
+
+@pytest.fixture
+def console(home: Path, story: dict[str, Any]) -> Iterator[Console]:
+    """The platform's console after all that."""
+    ports = recorded_ports(Layout(home).ports)
+    assert story and ports is not None
+    with touring(f"http://127.0.0.1:{ports.console}") as opened:
+        yield opened
 
 
 def test_the_platform_repairs_itself(story: dict[str, Any]) -> None:
@@ -121,3 +145,108 @@ def test_what_is_late_is_a_metric(home: Path, story: dict[str, Any]) -> None:
     text = (home / FOLDER / FRESHNESS_FILE).read_text()
     for asset in ("raw_images", "prediction_log"):
         assert f'mlops_asset_freshness{{asset="{asset}",state="pass"}} 1.0' in text
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_pages_and_dialogs_that_are_full_are_for_everybody(console: Console, theme: str) -> None:
+    newest = console.get("predictions?limit=1")["rows"][0]["id"]
+    found = {}
+    for path in (*PAGES, f"/predictions/{newest}", f"/lineage/{newest}"):
+        with console.open(path, theme) as page:
+            found[path] = faults(page)
+    found |= {name: faults(page) for name, page in dialogs(console, theme)}
+    assert not {path: report for path, report in found.items() if report}
+
+
+def test_a_switch_and_a_launch_reach_dagster(home: Path, console: Console) -> None:
+    def schedule() -> dict[str, Any]:
+        return next(each for each in console.get("automation")["sensors"] if each["schedule"])
+
+    def turn(way: str, seen: str) -> httpx.Response:
+        return console.post(f"sensors/{schedule()['name']}/{way}", str(uuid4()), seen=seen,
+                            reason="a test of the switch")
+
+    assert turn("stop", "off" if schedule()["running"] else "on").status_code == 409
+    first = schedule()["running"]
+    for way in ("stop", "start") if first else ("start", "stop"):
+        assert turn(way, schedule()["version"]).status_code == 200
+        until(lambda way=way: schedule()["running"] == (way == "start"))
+    job = next(each for each in console.get("automation")["jobs"]
+               if each["name"] == "monitor_hour")
+    assert job["partition"] == "hour"
+    hour = sorted(hours(journal_folder(home)))[-1]
+
+    def launch(**more: str) -> tuple[httpx.Response, dict[str, Any]]:
+        """A sensor may launch it too at that moment; then what was seen is seen anew."""
+        for _ in range(10):
+            seen = next(each["version"] for each in console.get("automation")["jobs"]
+                        if each["name"] == "monitor_hour")
+            body = {"key": str(uuid4()), "job": "monitor_hour", "reason": "a test", "seen": seen,
+                    **more}
+            answer = console.post("launch", **body)
+            if answer.status_code != 409:
+                break
+        return answer, body
+
+    assert launch()[0].status_code == 422, "it needs an hour"
+    queued, body = launch(partition=hour)
+    assert queued.status_code == 200, queued.text
+    assert console.post("launch", **body).json()["replayed"]
+    assert console.post("launch", **{**body, "key": str(uuid4())}).status_code == 409
+    ports = recorded_ports(Layout(home).ports)
+    assert ports is not None
+    with closing(DagsterApi(f"http://127.0.0.1:{ports.dagster}")) as api:
+        assert hour in {run.tags["dagster/partition"] for run in api.runs("monitor_hour")}
+        batches = api.ask_all(BATCHES)["assetNodeOrError"]["partitionKeys"]
+    assert hour not in batches
+
+
+def test_a_source_that_is_down_is_named_and_the_page_lives(home: Path, console: Console) -> None:
+    supervisor = Supervisor(Layout(home))
+    with console.open("/") as page:
+        supervisor.stop_program("mlflow")
+        try:
+            named = page.locator(".stop.stale").filter(has_text="MLflow does not answer")
+            expect(named).to_be_visible(timeout=60_000)
+            expect(page.locator("h1")).to_contain_text("answers")
+            expect(page.locator(".p").filter(has_not=page.locator(".src")).first).to_be_visible()
+        finally:
+            supervisor.start_program("mlflow")
+        expect(named).to_be_hidden(timeout=120_000)
+
+
+def test_an_image_that_is_tried_leads_to_the_raw_bytes(console: Console) -> None:
+    with console.open("/try") as page:
+        page.locator("main button").filter(has=page.locator("img")).first.click()
+        link = page.get_by_role("link", name="answer", exact=True)
+        expect(link).to_be_visible(timeout=60_000)
+        link.click()
+        page.wait_for_url("**/lineage/*")
+        for asset in ("raw_images", "dataset", "trained_model", "model_bento"):
+            expect(page.get_by_text(asset).first).to_be_visible()
+
+
+def test_answers_are_walked_by_keys(console: Console) -> None:
+    with console.open("/predictions") as page:
+        for key in "jjk":
+            page.keyboard.press(key)
+        page.keyboard.press("Enter")
+        peek = page.locator(".peek")
+        expect(peek).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(peek).to_be_hidden()
+
+
+def test_another_sites_page_gets_nothing_of_the_console(console: Console) -> None:
+    before = console.get("audit")["entries"][0]
+    with another_site() as site:
+        page = console.browser.new_page()
+        page.goto(site)
+        for path, how in (("loop", {}), ("rollout/rollback", {
+                "method": "POST", "mode": "no-cors", "body": "{}"})):
+            told = page.evaluate("""async ([url, how]) => {
+                try { const answer = await fetch(url, how); return await answer.text() }
+                catch (error) { return "refused" } }""", [f"{console.address}/api/v1/{path}", how])
+            assert told in ("refused", ""), told
+        page.close()
+    assert console.get("audit")["entries"][0] == before

@@ -1,1 +1,0 @@
-import{F as e,I as t}from"./index-CWEWw2kR.js";import{t as n}from"./jsx-runtime-Wy9s6hX0.js";var r=n();function i({query:n,what:i,height:a,children:o}){return n.data===void 0?n.isError?(0,r.jsx)(e,{error:n.error,what:i,retry:()=>void n.refetch()}):(0,r.jsx)(t,{height:a,label:`Loading ${i.toLowerCase()}`}):o(n.data)}export{i as t};

@@ -1,0 +1,1 @@
+var e={judge:`judged the rollout`,release:`released a model`,promote:`promoted the challenger`,advance:`advanced the rollout`,hold:`held the rollout`,rollback:`rolled back`,launch:`launched a job`,label:`labelled an image`};function t(e){return e.replace(/: [-+]?[\d.]+ to [-+]?[\d.]+, margin [\d.]+: /g,` `)}function n(t){return e[t]??t.replace(/_/g,` `)}export{n,t};
