@@ -102,7 +102,8 @@ def dialogs(console: Console, theme: str) -> Iterator[tuple[str, Page]]:
         expect(page.get_by_role("dialog")).to_be_visible()
         yield "find", page
     with console.open("/automation", theme) as page:
-        page.get_by_role("button", name="Launch").click()
+        page.locator("form.launch select").select_option("judge_rollout")
+        page.get_by_role("button", name="Launch", exact=True).click()
         expect(page.get_by_role("dialog")).to_be_visible()
         yield "launch", page
     with console.open("/automation", theme) as page:
