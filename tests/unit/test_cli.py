@@ -98,6 +98,12 @@ def test_predict_without_a_service_is_one_line(png: Path) -> None:
     assert_one_line(done, "no service answers on http://127.0.0.1:1", "mlops status")
 
 
+def test_features_of_an_empty_store_and_of_no_id_are_one_line(tmp_path: Path) -> None:
+    done = mlops("features", "0" * 64, PLATFORM_HOME=str(tmp_path))
+    assert_one_line(done, "is empty", "materialize `online_features`")
+    assert_one_line(mlops("features", "boot.png"), "`boot.png` is no image id", "sha256sum")
+
+
 def test_predict_of_no_image_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("hello")

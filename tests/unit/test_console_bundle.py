@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from ui.bundle import MARK, OPENAPI, openapi_text, sources_sha256
+import gzip
+import json
+
+from ui.bundle import MARK, OPENAPI, WEB, openapi_text, sources_sha256
 from ui.server.settings import STATIC
+
+KB = 1024
 
 
 def test_the_pages_are_built_from_the_present_sources() -> None:
@@ -13,3 +18,17 @@ def test_the_pages_are_built_from_the_present_sources() -> None:
 
 def test_the_types_are_of_the_present_api() -> None:
     assert OPENAPI.read_text() == openapi_text(), "run `make console`"
+
+
+def test_pages_are_within_their_budgets() -> None:
+    loads = json.loads((STATIC / "loads.json").read_bytes())
+    sizes = {page: sum(len(gzip.compress((STATIC / name).read_bytes(), 9)) for name in files)
+             for page, files in loads.items()}
+    shell = sizes.pop("shell")
+    assert shell <= 130 * KB
+    assert {page: size for page, size in sizes.items() if not shell < size <= 300 * KB} == {}
+    # Nothing is built that no page loads, but what is neither script nor style.
+    built = {f"assets/{path.name}" for path in (STATIC / "assets").iterdir()
+             if path.suffix in (".js", ".css") and not path.name.startswith("theme-")}
+    assert built == set().union(*map(set, loads.values()))
+    assert {path.stem for path in (WEB / "src" / "pages").glob("*.tsx")} == set(sizes)

@@ -7,7 +7,7 @@ interface Props extends AnchorHTMLAttributes<HTMLAnchorElement> {
 }
 
 // Dagster's and MLflow's own pages are passed on below paths of the console.
-const others = ["//", "/api/", "/dagster", "/mlflow"];
+const others = ["//", "/api/", "/dagster", "/mlflow", "/runbooks/"];
 const inside = (href: string) =>
   href.startsWith("/") && !others.some((prefix) => href.startsWith(prefix));
 
