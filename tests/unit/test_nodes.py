@@ -94,7 +94,7 @@ def test_pods_are_as_those_of_steps_without_a_token(job: Manifest) -> None:
         "platform", "dagster", "tmp", "shared-memory"}
     assert [source.get("configMapRef", source.get("secretRef"))["name"]
             for source in container["envFrom"]] == [
-        "platform", "dagster-database", "platform-database", "artifacts"]
+        "platform", "dagster-database", "platform-database", "artifacts", "service-redis"]
     assert {"name": "GREETING", "value": "hi"} in container["env"]
     labels = job["metadata"]["labels"]
     assert labels["dagster/run-id"]
