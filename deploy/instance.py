@@ -8,13 +8,15 @@ from resources.data_services import DAGSTER_DATABASE
 
 CODE_LOCATION: Final = "mlops_assets"
 MAX_RUN_SECONDS: Final = 12 * 3600
+# A pod may wait for a node and for its image.
 START_SECONDS: Final = 300
 
 
-def common_instance() -> dict[str, Any]:
+def common_instance(start_seconds: int = START_SECONDS) -> dict[str, Any]:
     """No telemetry, one run queue, one training at a time, and nothing kept for ever.
 
-    Missing are the storage and, where runs are not processes of this machine, their launcher.
+    A run that has not started ``start_seconds`` after it was launched has failed: whoever launched
+    it was killed in between, and the sensor that asked for it waits. Missing are the storage and, where runs are not processes of this machine, their launcher.
     """
     threads = {"use_threads": True, "num_workers": 4}
     kept = {"purge_after_days": {"skipped": 7, "failure": 30, "success": 90}}
@@ -32,7 +34,7 @@ def common_instance() -> dict[str, Any]:
             "pools": {"default_limit": 1, "granularity": "op"},
         },
         "run_monitoring": {
-            "enabled": True, "poll_interval_seconds": 30, "start_timeout_seconds": START_SECONDS,
+            "enabled": True, "poll_interval_seconds": 30, "start_timeout_seconds": start_seconds,
             "max_runtime_seconds": MAX_RUN_SECONDS, "free_slots_after_run_end_seconds": 5,
         },
         "run_retries": {"enabled": True, "max_retries": 0, "retry_on_asset_or_op_failure": False},

@@ -33,6 +33,8 @@ SERVICE: Final = "service"
 CONSOLE: Final = "console"
 HOME_MARK: Final = "MLOPS_SUPERVISED_HOME"
 LOG_BYTES: Final = 10 << 20
+# A process of this machine starts within seconds, also on a busy one.
+START_SECONDS: Final = 120
 MAKE_VARIABLES: Final = ("MAKE", "MFLAGS")
 
 
@@ -254,7 +256,8 @@ def _storage(layout: Layout) -> dict[str, Any]:
 
 def render_dagster(layout: Layout) -> str:
     """``dagster.yaml`` of one machine."""
-    return yaml.safe_dump({"storage": _storage(layout)} | common_instance(), sort_keys=False)
+    return yaml.safe_dump(
+        {"storage": _storage(layout)} | common_instance(START_SECONDS), sort_keys=False)
 
 
 def render_workspace(settings: Settings, ports: Ports) -> str:

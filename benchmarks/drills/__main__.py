@@ -38,7 +38,8 @@ VICTIMS: Final = ("daemon", "webserver", "service", "mlflow")
 SHIFTS: Final = ("rotated", "inverted", "upside-down", "noise")
 RECORD: Final = "story.json"
 BACK_SECONDS: Final = 120
-SETTLE_SECONDS: Final = 300
+SETTLE_SECONDS: Final = 600
+RATE: Final = "60"
 ENDED: Final = frozenset({"SUCCESS", "FAILURE", "CANCELED"})
 PORTS: Final = ("DAGSTER", "CODE", "MLFLOW", "SERVICE", "CONSOLE", "PROMETHEUS", "ALERTMANAGER")
 
@@ -74,10 +75,14 @@ class Killer(threading.Thread):
             print(f"    killed {name}", file=sys.stderr, flush=True)
 
 
+def command_of(*arguments: str) -> list[str]:
+    """The ``mlops`` command of this environment."""
+    return [str(Path(sys.executable).parent / "mlops"), *arguments, "--profile", "demo"]
+
+
 def mlops(*arguments: str) -> subprocess.CompletedProcess[str]:
     """The command, its progress on this process's stderr."""
-    command = [str(Path(sys.executable).parent / "mlops"), *arguments, "--profile", "demo"]
-    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    return subprocess.run(command_of(*arguments), stdout=subprocess.PIPE, text=True, check=False)
 
 
 def play(home: Path, number: int, mean: float) -> tuple[dict[str, Any], Counter[str]]:
@@ -85,7 +90,7 @@ def play(home: Path, number: int, mean: float) -> tuple[dict[str, Any], Counter[
     killer = Killer(home, mean, seed=number)
     killer.start()
     try:
-        done = mlops("story", "--json", "--rate", "60", "--limit", "900", "--shift",
+        done = mlops("story", "--json", "--rate", RATE, "--limit", "900", "--shift",
                      SHIFTS[number % len(SHIFTS)], "--record", str(home / RECORD))
     finally:
         killer.stop()
@@ -121,14 +126,24 @@ def judgements(home: Path) -> list[str]:
             for run in runs_of(ports.dagster, "judge_rollout")]
 
 
-def settled(home: Path) -> RolloutState:
-    """The state of serving once no rollout goes on, or the last one that was seen."""
+def settled(home: Path, shift: str) -> RolloutState:
+    """The state of serving once no rollout goes on, or the last one that was seen.
+
+    A rollout is judged on answers, so traffic goes on meanwhile.
+    """
+    if (state := read_state(home / SERVING_FILE)).step not in LADDER:
+        return state
     until = time.monotonic() + SETTLE_SECONDS
-    while True:
-        state = read_state(home / SERVING_FILE)
-        if state.step not in LADDER or time.monotonic() > until:
-            return state
-        time.sleep(1)
+    sender = subprocess.Popen(command_of("traffic", "--shift", shift, "--rate", RATE, "--seconds",
+                                         str(SETTLE_SECONDS)), stderr=subprocess.DEVNULL)
+    try:
+        while state.step in LADDER and time.monotonic() < until:
+            time.sleep(1)
+            state = read_state(home / SERVING_FILE)
+    finally:
+        sender.send_signal(signal.SIGINT)
+        sender.wait()
+    return state
 
 
 def released(home: Path) -> set[str]:
@@ -137,10 +152,10 @@ def released(home: Path) -> set[str]:
             for path in (home / "store" / "model_bento").glob(f"*/{BENTO_FILE}")}
 
 
-def faults_of(home: Path) -> list[str]:
-    """What must not be after a story."""
+def faults_of(home: Path, shift: str) -> list[str]:
+    """What must not be after a story of ``shift``."""
     found = []
-    state = settled(home)
+    state = settled(home, shift)
     if state.step in LADDER:
         found.append(f"a rollout that does not end: {state.step}")
     if (tag := state.slots["champion"].bento_tag) not in released(home):
@@ -197,9 +212,10 @@ def main() -> int:
                 return 1
             for number in range(1 if options.quick else options.stories):
                 told, kills = play(home, number, options.mean)
-                wrong = faults_of(home)
+                shift = SHIFTS[number % len(SHIFTS)]
+                wrong = faults_of(home, shift)
                 runs.append({
-                    "story": number, "shift": SHIFTS[number % len(SHIFTS)],
+                    "story": number, "shift": shift,
                     "kills": kills.total(), **{name: kills[name] for name in VICTIMS},
                     "ended": ended(told),
                     "failed requests": told.get("failed_requests", 0),
