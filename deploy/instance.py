@@ -16,7 +16,9 @@ def common_instance(start_seconds: int = START_SECONDS) -> dict[str, Any]:
     """No telemetry, one run queue, one training at a time, and nothing kept for ever.
 
     A run that has not started ``start_seconds`` after it was launched has failed: whoever launched
-    it was killed in between, and the sensor that asked for it waits. Missing are the storage and, where runs are not processes of this machine, their launcher.
+    it was killed in between, and the sensor that asked for it waits.
+
+    Missing are the storage and, where runs are not processes of this machine, their launcher.
     """
     threads = {"use_threads": True, "num_workers": 4}
     kept = {"purge_after_days": {"skipped": 7, "failure": 30, "success": 90}}

@@ -8,12 +8,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from fastapi.testclient import TestClient
 
 from mlops_assets.provenance.hashing import sha256_bytes
 from resources.platform_db import PlatformDatabase
-from tests.console import add_challenger, change, running_console
+from tests.console import add_challenger, change, running_console, serving_console
 from tests.small_platform import SmallPlatform
 from tests.stand_in_service import Service, running_service
 from ui.server.settings import Addresses
@@ -285,3 +286,13 @@ def test_an_alert_leads_to_its_runbook(client: TestClient) -> None:
         assert client.get(path).status_code == 404
     # This is a page of the console's own, as every other path.
     assert client.get("/runbooks/..%2f..%2fREADME").text.startswith("<!doctype html>")
+
+
+def test_a_page_that_listens_hears_of_a_change(copied: Path) -> None:
+    with serving_console(copied) as address, httpx.Client(base_url=address, timeout=20) as pages, \
+            pages.stream("GET", "/api/v1/stream") as answer:
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        events = (line for line in answer.iter_lines() if line.startswith("event:"))
+        assert next(events) == "event: loop"
+        add_challenger(copied)
+        assert next(events) == "event: loop"

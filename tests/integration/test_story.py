@@ -28,6 +28,7 @@ from resources.metrics import FOLDER, FRESHNESS_FILE
 from resources.platform_db import PlatformDatabase
 from tests.commands import run_mlops
 from tests.console_tour import PAGES, Console, another_site, dialogs, faults, touring
+from ui.server.routes.alerting import TOLD_FILE
 
 # The first test waits for the demo and the whole story, for which a loaded machine takes its time.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -224,6 +225,30 @@ def test_an_image_that_is_tried_leads_to_the_raw_bytes(console: Console) -> None
         page.wait_for_url("**/lineage/*")
         for asset in ("raw_images", "dataset", "trained_model", "model_bento"):
             expect(page.get_by_text(asset).first).to_be_visible()
+
+
+def test_the_whole_drift_report_is_shown_in_its_own_styles(console: Console) -> None:
+    where = console.get("drift")["report"]
+    policy = httpx.get(console.address + where).headers["content-security-policy"]
+    assert "sha256-" in policy and "unsafe" not in policy
+    page = console.browser.new_page()
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.goto(console.address + where)
+    assert page.evaluate("getComputedStyle(document.body).maxWidth") == "992px"
+    assert page.locator("img").first.evaluate("image => image.naturalWidth") > 100
+    assert said == []
+    page.close()
+
+
+def test_the_alarms_of_the_drift_reached_the_console(home: Path, console: Console) -> None:
+    alerts = console.get("alerts")
+    assert alerts["routed"]
+    # What Alertmanager told by its webhook, which nobody else writes.
+    told = json.loads((home / TOLD_FILE).read_bytes())
+    assert "DriftDetected" in {each["labels"]["alertname"] for each in told}
+    runbooks = {each["runbook"] for each in alerts["alerts"] if each["name"] == "DriftDetected"}
+    assert runbooks == {"/runbooks/drift-detected"}
 
 
 def test_answers_are_walked_by_keys(console: Console) -> None:
