@@ -5,10 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +15,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.answering import answering
 from tests.chromium import OPTIONS
+from tests.console_tour import another_site
 from tests.running import free_port
 
 pytestmark = pytest.mark.slow
@@ -39,28 +37,6 @@ def dagster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-@contextmanager
-def elsewhere() -> Iterator[str]:
-    """A site of somebody else's."""
-    class Page(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("content-type", "text/html")
-            self.end_headers()
-            self.wfile.write(b"<title>elsewhere</title>")
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = HTTPServer(("127.0.0.1", 0), Page)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://localhost:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
 def seen(dagster: str) -> bool:
     """Whether the mutation was made."""
     answer = httpx.post(f"{dagster}/graphql", json={"query": "{ shouldShowNux }"})
@@ -74,7 +50,7 @@ def test_a_page_of_another_site_changes_nothing(dagster: str) -> None:
     form = {"method": "POST", "mode": "no-cors", "body": f'{{"query": "{MUTATION}"}}',
             "headers": {"content-type": "text/plain"}}
     assert not seen(dagster)
-    with elsewhere() as site, sync_playwright() as playwright:
+    with another_site() as site, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(OPTIONS))
         page = browser.new_page()
         page.goto(site)
