@@ -14,7 +14,7 @@ from typing import Final
 import click
 import httpx
 from PIL import Image
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from tests.chromium import OPTIONS
 
@@ -39,9 +39,21 @@ def pages(address: str) -> dict[str, str]:
     if rows:
         found["prediction"] = "/predictions/" + rows[0]["id"]
         found["lineage-of-an-answer"] = "/lineage/" + rows[0]["id"]
+    if len(models) > 1:
+        found["models-compared"] = "/models?v=" + ",".join(each["label"] for each in models[:2])
     if models:
         found["model"] = "/models/" + models[0]["version"]
     return found
+
+
+def try_a_sample(page: Page) -> None:
+    """Ask about the first image that the page offers, where there is one."""
+    page.locator("[aria-busy=true]").first.wait_for(state="hidden")
+    sample = page.locator(".samples-box button").first
+    if sample.count():
+        sample.click()
+        page.get_by_role("link", name="answer", exact=True).wait_for()
+        page.get_by_text("Computing the heat map").wait_for(state="hidden")
 
 
 def main() -> None:
@@ -49,12 +61,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.screenshots", description=__doc__)
     parser.add_argument("address", nargs="?", default="http://127.0.0.1:8080")
     parser.add_argument("--into", type=Path, default=PLACE)
+    parser.add_argument("--only", nargs="*", default=[], help="names of pages; else all")
     options = parser.parse_args()
     options.into.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=list(OPTIONS))
         for name, path in pages(options.address).items():
+            if options.only and name not in options.only:
+                continue
             for theme in ("light", "dark"):
                 for width, (wide, high) in SIZES.items():
                     context = browser.new_context(
@@ -64,6 +79,8 @@ def main() -> None:
                     page = context.new_page()
                     page.goto(f"{options.address}{path}")
                     page.locator("h1").first.wait_for()
+                    if name == "try":
+                        try_a_sample(page)
                     page.wait_for_timeout(STILL_MS)
                     page.wait_for_function(SEEN_IMAGES)
                     path_of = options.into / f"{name}-{theme}-{width}.png"
