@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 PROJECT: Final = "mlops_assets"
 VIEWS: Final = {"image_features": FEATURES_SCHEMA, "prediction_history": HISTORY_SCHEMA}
+# Feast's own format, no database: one home has one writer.
+REGISTRY: Final = "registry.pb"
 ROWS: Final = 5000
 METRICS_FOLDERS: Final = ("PROMETHEUS_MULTIPROC_DIR", "PROMETHEUS_MULTIPROCESS_DIR")
 
@@ -90,7 +92,7 @@ class ImageFeatureStore:
             files = self._link(batches)
             history = write_history(hours, self.folder / "prediction_history")
             definitions = self._definitions_sha256()
-            place, registry = self.place, self.folder / "registry.db"
+            place, registry = self.place, self.folder / REGISTRY
             pushed = place.read()
             if pushed.definitions != definitions:
                 pushed = Pushed(definitions)
@@ -122,7 +124,7 @@ class ImageFeatureStore:
         Raises:
             NothingOnline: nothing was pushed yet, or the store lost what was.
         """
-        if not self.place.read().applied or not (self.folder / "registry.db").is_file():
+        if not self.place.read().applied or not (self.folder / REGISTRY).is_file():
             raise NothingOnline(f"the online feature store ({self.place.name}) is empty; "
                                 "materialize `online_features`")
         names = [f"{view}:{field.name}" for view in VIEWS for field in _features(view)]
@@ -146,7 +148,7 @@ class ImageFeatureStore:
         """Feast's store of this home; ``apply`` writes the definitions into its registry."""
         feast = import_feast()
         store: FeatureStore = feast.FeatureStore(config=feast.RepoConfig(
-            project=PROJECT, provider="local", registry=str(self.folder / "registry.db"),
+            project=PROJECT, provider="local", registry=str(self.folder / REGISTRY),
             offline_store={"type": "duckdb"}, online_store=self.place.config(),
             entity_key_serialization_version=3))
         if apply:

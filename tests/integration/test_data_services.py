@@ -28,7 +28,8 @@ from mlops_assets.contracts.files import PREDICTIONS_FILE
 from resources.dagster_api import DagsterApi
 from resources.data_services import ARTIFACTS, DAGSTER_DATABASE, MLFLOW_DATABASE, PLATFORM_DATABASE
 from resources.dvc import SITE_CACHE
-from resources.journal import hours, journal_folder
+from resources.feature_store import ImageFeatureStore
+from resources.journal import hours, journal_folder, read_hour
 from resources.platform_db import PlatformDatabase
 from resources.store import open_store
 from tests.commands import run_mlops
@@ -116,6 +117,20 @@ def test_nothing_is_embedded_any_more(platform: Running) -> None:
                 and not name.endswith((".dvc", ".json"))]
     with redis.Redis.from_url(platform.redis.url) as client:
         assert client.dbsize()
+
+
+def test_features_are_read_online_from_redis(platform: Running) -> None:
+    answered = read_hour(journal_folder(platform.home), hours(journal_folder(platform.home))[-1])[0]
+    features = ImageFeatureStore(platform.home)
+    assert features.place.name == "Redis"
+    (image,) = features.online([answered[0].image_sha256])
+    assert image.history is not None
+    assert image.history["predicted_class"]
+    trained = pl.read_parquet(next((platform.home / "store" / "image_features").glob(
+        "*/features.parquet")), n_rows=1).row(0, named=True)
+    (image,) = features.online([trained["image_id"]])
+    assert image.features is not None
+    assert image.features["embedding"] == pytest.approx(trained["embedding"])
 
 
 def test_no_address_is_in_a_file_or_an_argument(platform: Running) -> None:

@@ -39,6 +39,7 @@ SECRETS = {
     # SQLite below the home, and a password for nothing.
     "platform-database": {"UNUSED_PASSWORD": SECRET},
     "artifacts": {"AWS_SECRET_ACCESS_KEY": SECRET},
+    "service-redis": {},
 }
 TRAINING = ("raw_images", "validated_images", "quarantined_images", "dataset", "training_shards",
             "trained_model")
@@ -67,7 +68,7 @@ def assert_as_configured(job: Manifest) -> None:
     assert container["resources"]["limits"]["memory"]
     names = [source.get("configMapRef", source.get("secretRef"))["name"]
              for source in container["envFrom"]]
-    assert names == ["platform", "dagster-database", "platform-database", "artifacts"]
+    assert names == ["platform", *SECRETS]
     assert SECRET not in json.dumps(job)
 
 
