@@ -163,6 +163,8 @@ def test_promote_and_roll_back_are_pressed_in_a_browser(
         until_answered_by(platform, second)
         alias = platform.tracking.by_alias(NAME, CHAMPION)
         assert alias is not None and alias.exported_model == second
+        # The page has heard of it: what it offers now is of the new state.
+        expect(page.get_by_role("button", name="Make champion now")).to_be_disabled(timeout=30_000)
         press(page, "Roll back", "errors again")
         until_answered_by(platform, first)
         alias = platform.tracking.by_alias(NAME, CHAMPION)
