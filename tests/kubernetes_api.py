@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -204,7 +205,7 @@ class Cluster:
             if pod is None:
                 return 404, status(404, f"{name} not found")
             if pod.process.poll() is None:
-                pod.process.terminate()
+                insist(pod.process)
             for job in list(self.jobs.values()):
                 owners = job["metadata"].get("ownerReferences", ())
                 if pod.uid in [owner["uid"] for owner in owners]:
@@ -226,6 +227,24 @@ class Cluster:
         """The ends of all logs, for assertion messages."""
         return "\n".join(f"{path.name}:\n{path.read_text()[-3000:]}"
                          for path in sorted(self.folder.glob("*.log")))
+
+
+def insist(process: subprocess.Popen[bytes]) -> None:
+    """Terminate a process, again every two seconds for a while.
+
+    An interrupt that comes while Python collects garbage is lost in a weak reference's callback;
+    a cluster would kill the pod when its grace period is over.
+    """
+    process.terminate()
+
+    def again() -> None:
+        for _ in range(20):
+            time.sleep(2)
+            if process.poll() is not None:
+                return
+            process.terminate()
+
+    threading.Thread(target=again, daemon=True).start()
 
 
 def status(code: int, message: str) -> dict[str, Any]:
