@@ -9,28 +9,18 @@ name in ``Host`` is this machine's (DNS rebinding).
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
+
+from mlops_assets.contracts.loopback import LOOPBACK_NAMES, binds_loopback
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 App = Callable[[Scope, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]],
                Awaitable[None]]
 
-LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 FOREIGN: Final = frozenset({"cross-site", "same-site"})
 FRAMING: Final = (b"x-frame-options", b"DENY")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches what listens on ``host``."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def refusal(scope: Scope, *, loopback: bool) -> tuple[int, str] | None:
@@ -106,7 +96,7 @@ def main() -> None:
                 "127.0.0.1")
 
     def make_guarded(*arguments: Any, **more: Any) -> Guarded:
-        return Guarded(make(*arguments, **more), loopback=is_loopback(host))
+        return Guarded(make(*arguments, **more), loopback=binds_loopback(host))
 
     # The command takes no application: this is the one place where it makes its own.
     cli.create_app_from_workspace_process_context = make_guarded  # type: ignore

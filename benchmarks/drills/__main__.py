@@ -85,13 +85,13 @@ def mlops(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command_of(*arguments), stdout=subprocess.PIPE, text=True, check=False)
 
 
-def play(home: Path, number: int, mean: float) -> tuple[dict[str, Any], Counter[str]]:
-    """One story under kills; what it told, and who was killed."""
-    killer = Killer(home, mean, seed=number)
+def play(home: Path, shift: str, mean: float, seed: int) -> tuple[dict[str, Any], Counter[str]]:
+    """One story of ``shift`` under kills; what it told, and who was killed."""
+    killer = Killer(home, mean, seed)
     killer.start()
     try:
-        done = mlops("story", "--json", "--rate", RATE, "--limit", "900", "--shift",
-                     SHIFTS[number % len(SHIFTS)], "--record", str(home / RECORD))
+        done = mlops("story", "--json", "--rate", RATE, "--limit", "900", "--shift", shift,
+                     "--record", str(home / RECORD))
     finally:
         killer.stop()
     try:
@@ -211,8 +211,8 @@ def main() -> int:
             if mlops("demo").returncode:
                 return 1
             for number in range(1 if options.quick else options.stories):
-                told, kills = play(home, number, options.mean)
                 shift = SHIFTS[number % len(SHIFTS)]
+                told, kills = play(home, shift, options.mean, seed=number)
                 wrong = faults_of(home, shift)
                 runs.append({
                     "story": number, "shift": shift,

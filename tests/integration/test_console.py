@@ -274,7 +274,7 @@ def test_find_leads_to_pages_models_and_answers(
 
 
 def test_an_alert_leads_to_its_runbook(client: TestClient) -> None:
-    from ui.server.routes.runbooks import runbook_address
+    from ui.server.runbooks import runbook_address
 
     where = runbook_address("docs/runbooks/service-down.md")
     assert where == "/runbooks/service-down"

@@ -6,9 +6,8 @@ The real demo, its real images, and nobody who touches anything.
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from resources.dagster_api import DagsterApi
 from resources.journal import hours, journal_folder, read_hour
 from resources.metrics import FOLDER, FRESHNESS_FILE
 from resources.platform_db import PlatformDatabase
+from tests.alerting import wait_for
 from tests.commands import run_mlops
 from tests.console_tour import PAGES, Console, another_site, dialogs, faults, touring
 from ui.server.routes.alerting import TOLD_FILE
@@ -37,14 +37,6 @@ PORTS = ("DAGSTER", "CODE", "MLFLOW", "SERVICE", "CONSOLE", "PROMETHEUS", "ALERT
 RATE = 60
 BATCHES = """{ assetNodeOrError(assetKey: {path: ["raw_images"]}) {
   ... on AssetNode { partitionKeys } } }"""
-
-
-def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    """Wait for a condition."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.5)
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +163,7 @@ def test_a_switch_and_a_launch_reach_dagster(home: Path, console: Console) -> No
     first = schedule()["running"]
     for way in ("stop", "start") if first else ("start", "stop"):
         assert turn(way, schedule()["version"]).status_code == 200
-        until(lambda way=way: schedule()["running"] == (way == "start"))
+        wait_for(lambda way=way: schedule()["running"] == (way == "start"), 60)
     job = next(each for each in console.get("automation")["jobs"]
                if each["name"] == "monitor_hour")
     assert job["partition"] == "hour"

@@ -23,6 +23,7 @@ from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import FixedWindowRateLimiter
 
+from mlops_assets.contracts.loopback import LOOPBACK_NAMES
 from mlops_assets.contracts.pages import DAGSTER_PAGES, MLFLOW_PAGES
 from resources.console_users import ROLES, ConsoleUsers, Role
 from resources.person import operating_user
@@ -34,7 +35,6 @@ CSRF_HEADER: Final = "x-csrf-token"
 SESSION_SECONDS: Final = 12 * 3600
 RECHECK_SECONDS: Final = 60.0
 TRIES: Final = RateLimitItemPerMinute(10)
-LOOPBACK_NAMES: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 # No page of another site may even look at these; it may only lead to a page of Dagster's or
 # MLflow's.

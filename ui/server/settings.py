@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
 from mlops_assets.config import Settings
+from mlops_assets.contracts.loopback import binds_loopback
 from mlops_assets.contracts.pages import DAGSTER_PAGES, MLFLOW_PAGES
 from ui.server.single_sign_on import ProviderSettings
 
@@ -68,12 +68,7 @@ class Console:
     @property
     def loopback(self) -> bool:
         """Whether only this machine can reach it."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return binds_loopback(self.host)
 
     @property
     def project(self) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from ui.server import schemas
-from ui.server.routes.runbooks import runbook_address
+from ui.server.runbooks import runbook_address
 from ui.server.sources.dagster import PARTITIONS, Job, Run
 from ui.server.world import World, moment
 
