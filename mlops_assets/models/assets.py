@@ -1,5 +1,6 @@
 """The models group: training, evaluation and gate, export, registry."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,9 @@ def _launch(
     """What runs the training's command: a process here, or one on each of several nodes."""
     count, op = settings.training.nodes, context.op_execution_context
     if count == 1:
-        return lambda command: pipes.run(context=op, command=command, env=TRAINING_ENV)
+        parent = ("--parent", str(os.getpid()))
+        return lambda command: pipes.run(
+            context=op, command=[*command, *parent], env=TRAINING_ENV)
     nodes = Nodes(count, settings.compute, find_launcher(context.instance, count))
     return lambda command: nodes.run(op, command, TRAINING_ENV, place)
 

@@ -7,9 +7,7 @@ sees a part at a time, and its running statistics are those of rank 0.
 
 from __future__ import annotations
 
-import ctypes
 import os
-import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from torch import distributed, nn
 from torch.distributed import PrefixStore, Store, TCPStore  # type: ignore[attr-defined]
 
 from mlops_assets.contracts.errors import PlatformError
+from mlops_assets.models.ending import end_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 # A worker that dies is found by its peers at the next exchange; the launcher starts all anew.
 RESTARTS: Final = 3
 PATIENCE: Final = timedelta(minutes=10)
-PR_SET_PDEATHSIG: Final = 1
 T = TypeVar("T")
 
 
@@ -173,9 +171,7 @@ def _work(
 
     An error that a person can act on is handed back: to start anew would not help.
     """
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != launcher:
-        raise SystemExit(1)
+    end_with(launcher)
     try:
         work(*arguments)
     except PlatformError as error:

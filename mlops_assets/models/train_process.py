@@ -1,6 +1,7 @@
 """The process that trains: ``python -m mlops_assets.models.train_process JOB``.
 
-On several nodes it runs on each, with ``--rendezvous HOST:PORT --address HOST --node INDEX``.
+On several nodes it runs on each, with ``--rendezvous HOST:PORT --address HOST --node INDEX``. With
+``--parent PID`` it ends when that process does.
 
 ``JOB`` is a JSON file: ``settings`` (TrainingSettings), ``shards``, ``out``, ``checkpoints``,
 ``progress`` (paths) and ``start`` (the model to go on from, or null). Each epoch appends one JSON
@@ -25,6 +26,7 @@ from dagster_pipes import DAGSTER_PIPES_CONTEXT_ENV_VAR, open_dagster_pipes
 from mlops_assets.config import TrainingSettings
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.models.distributed import Group, Node, joined, launch
+from mlops_assets.models.ending import end_when_interrupted, end_with
 from mlops_assets.models.train_step import ACTIONABLE, ERROR_FILE
 from mlops_assets.models.training import ALONE, Epoch, pick_device, train
 
@@ -76,13 +78,17 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("job", type=Path)
     for name in ("--rendezvous", "--address"):
         parser.add_argument(name, default="")
-    parser.add_argument("--node", type=int, default=0)
+    for name in ("--node", "--parent"):
+        parser.add_argument(name, type=int, default=0)
     return parser.parse_args()
 
 
 def main() -> None:
     """Entry point."""
     asked = _arguments()
+    end_when_interrupted()
+    if asked.parent:
+        end_with(asked.parent)
     job: Path = asked.job
     try:
         settings = TrainingSettings.model_validate(json.loads(job.read_bytes())["settings"])

@@ -23,6 +23,7 @@ from mlops_assets.releases.bento import build_bento
 from mlops_assets.serving.states import arrive, release
 from resources.journal import find, hours, journal_folder, read_labels
 from resources.mlflow import CHAMPION, PROGRAM_TAG, Tracking
+from resources.platform_db import PlatformDatabase
 from tests.chromium import OPTIONS
 from tests.console import change, change_headers, running_console, serving_console
 from tests.model_dir import CLASSES, encode, random_image, write_model_dir
@@ -170,9 +171,11 @@ def test_promote_and_roll_back_are_pressed_in_a_browser(
         alias = platform.tracking.by_alias(NAME, CHAMPION)
         assert alias is not None and alias.exported_model == first
         browser.close()
-    entries = client.get("/api/v1/audit").json()["entries"]
-    assert [(each["action"], each["reason"]) for each in entries[:2]] == [
-        ("rollback", "errors again"), ("promote", "better on coats, once more")]
+    database = PlatformDatabase(platform.home)
+    entries = database.read_audit()
+    database.close()
+    assert [(each.action, each.reason) for each in entries[-2:]] == [
+        ("promote", "better on coats, once more"), ("rollback", "errors again")]
 
 
 def test_an_image_that_is_tried_is_answered_explained_and_labelled(

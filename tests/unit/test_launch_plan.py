@@ -23,7 +23,7 @@ def test_everything_is_batches_then_hours_then_reports() -> None:
     names = [{key.to_user_string() for key in run.keys} for run in runs]
     assert "trained_model" in names[0] and runs[0].partition == "initial"
     assert names[1] == {"prediction_log", "feedback_labels"}
-    assert names[-1] == {"drift_report", "performance_report"}
+    assert names[-1] == {"drift_report", "performance_report", "online_features"}
     assert not any(SCORING & run.keys for run in runs)
 
 
