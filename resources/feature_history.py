@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -54,6 +55,31 @@ def historical(files: Sequence[Path], ids: Sequence[str], as_of: datetime | None
         ENTITY, keep="last").drop("row")
     joined = wanted.join(latest, on=ENTITY, how="left", maintain_order="left")
     return joined.to_arrow(compat_level=pl.CompatLevel.oldest())
+
+
+def latest_of(
+    new: Sequence[Path], every: Sequence[Path], rows: int
+) -> Iterator[pa.Table]:
+    """The latest rows of the images in the ``new`` files, at most ``rows`` at a time.
+
+    An image may stand in a later file too, so that ``every`` file is asked for ids and times, as in
+    ``historical``; other columns are read once, of the files that hold a latest row.
+    """
+    wanted = pl.scan_parquet([*new]).select(ENTITY).unique()
+    stamps = pl.concat(
+        pl.scan_parquet(path, row_index_name="row").select(
+            ENTITY, TIME, "row", file=pl.lit(number, pl.UInt32))
+        for number, path in enumerate(every))
+    latest = (stamps.join(wanted, on=ENTITY, how="semi").collect()
+              .sort(TIME, "file", "row").unique(ENTITY, keep="last")
+              .select("file", "row").sort("file", "row"))
+    for (number,), places in latest.group_by("file", maintain_order=True):
+        at, start = places["row"].to_numpy(), 0
+        for batch in pq.ParquetFile(every[int(str(number))]).iter_batches(rows):
+            first, last = np.searchsorted(at, (start, start + batch.num_rows))
+            if first < last:
+                yield pa.table(batch.take(pa.array(at[first:last] - start)))
+            start += batch.num_rows
 
 
 def made_at(store: ArtifactStore, ref: InputRef) -> datetime:

@@ -15,16 +15,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.image_features import ENTITY, FEATURES_SCHEMA, HISTORY_SCHEMA, TIME
 from mlops_assets.provenance.hashing import sha256_json
 from resources.durable import locked
-from resources.feature_history import Hour, historical, write_history
+from resources.feature_history import Hour, latest_of, write_history
 from resources.online_place import OnlinePlace, Pushed, open_place
 
 if TYPE_CHECKING:
-    import pandas as pd
     from feast import FeatureStore
 
 PROJECT: Final = "mlops_assets"
@@ -32,6 +32,7 @@ VIEWS: Final = {"image_features": FEATURES_SCHEMA, "prediction_history": HISTORY
 # Feast's own format, no database: one home has one writer.
 REGISTRY: Final = "registry.pb"
 ROWS: Final = 5000
+NOTED_ROWS: Final = 100_000
 METRICS_FOLDERS: Final = ("PROMETHEUS_MULTIPROC_DIR", "PROMETHEUS_MULTIPROCESS_DIR")
 
 
@@ -80,7 +81,7 @@ class ImageFeatureStore:
     def push(self, batches: Mapping[str, tuple[str, Path]], hours: Sequence[Hour]) -> Written:
         """Bring into the online store what is new since the last push.
 
-        Partitions are told apart by the hash of their content, and each is noted when all of its
+        Partitions are told apart by the hash of their content, and are noted when all of their
         rows are written, so that a push that was killed is completed by the next.
 
         Args:
@@ -105,13 +106,13 @@ class ImageFeatureStore:
             pushed.applied = True
             place.write(pushed)
             rows = [0, 0]
-            for batch, version in new.items():
-                rows[0] += _write(store, "image_features", [files[batch]], [*files.values()])
-                pushed.batches[batch] = version
+            for some in _together({batch: files[batch] for batch in new}):
+                rows[0] += _write(store, "image_features", [*some.values()], [*files.values()])
+                pushed.batches |= {batch: new[batch] for batch in some}
                 place.write(pushed)
-            for path in hours_new:
-                rows[1] += _write(store, "prediction_history", [path], history)
-                pushed.hours.append(path.name)
+            for more in _together({path.name: path for path in hours_new}):
+                rows[1] += _write(store, "prediction_history", [*more.values()], history)
+                pushed.hours += more
                 place.write(pushed)
             kept = {path.name for path in history}
             pushed.hours = [name for name in pushed.hours if name in kept]
@@ -227,17 +228,21 @@ def _define(folder: Path) -> list[Any]:
 def _write(store: FeatureStore, view: str, new: Sequence[Path], every: Sequence[Path]) -> int:
     """Write the latest rows of the images in the ``new`` files; how many."""
     rows = 0
-    for ids in _ids(new):
-        # Not the new file's own rows: an image may stand in a later batch too.
-        frame: pd.DataFrame = historical(every, ids, None).to_pandas()
-        store.write_to_online_store(view, df=frame)
-        rows += len(frame)
+    for table in latest_of(new, every, ROWS):
+        store.write_to_online_store(view, df=table.to_pandas())
+        rows += table.num_rows
     return rows
 
 
-def _ids(files: Sequence[Path]) -> Iterator[list[str]]:
-    import polars as pl
-
-    ids = pl.scan_parquet([*files]).select(pl.col(ENTITY).unique().sort()).collect()[ENTITY]
-    for start in range(0, len(ids), ROWS):
-        yield ids[start : start + ROWS].to_list()
+def _together(files: Mapping[str, Path]) -> Iterator[dict[str, Path]]:
+    """Small files together, up to ``NOTED_ROWS`` rows: later rows are looked for only once then."""
+    some: dict[str, Path] = {}
+    rows = 0
+    for name, path in files.items():
+        some[name] = path
+        rows += pq.read_metadata(path).num_rows
+        if rows >= NOTED_ROWS:
+            yield some
+            some, rows = {}, 0
+    if some:
+        yield some

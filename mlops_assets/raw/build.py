@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from typing import Any
 
 from mlops_assets.config import DatasetSettings
-from mlops_assets.contracts.pixels import MAX_PIXELS, PixelSpec, UndecodableImage, sniff_format
 from mlops_assets.pictures import contact_sheet
 from mlops_assets.provenance.hashing import digest_files, sha256_json
 from mlops_assets.raw.feedback import READ, FeedbackSource
 from mlops_assets.raw.labelled import READERS, open_images, open_labelled, open_source
+from mlops_assets.raw.sample import Sample
 from mlops_assets.raw.snapshot import write_snapshot
 from mlops_assets.raw.sources import RawImage, Source, SourceError
 from resources.folders import Folder, LocalFolder, hash_listing, list_files, show_path
 from resources.steps import Workspace
-
-SHEET_COLUMNS: Final = 10
-# Of more classes a sheet of at most 100 KB shows nothing.
-SHEET_ROWS: Final = 100
-# As large as a picture shows them, and small enough to be kept for each of many classes.
-TILE_SIDE: Final = 40
 
 
 def describe_source(settings: DatasetSettings) -> dict[str, Any]:
@@ -96,8 +84,9 @@ def _fill(
     classes: tuple[str, ...],
 ) -> None:
     out, summary = work.out("raw_images"), work.summary("raw_images")
-    tiles: dict[str, list[NDArray[np.uint8]]] = {}
-    facts = write_snapshot(out, _sampled(images, settings.pixels, tiles), classes)
+    with Sample(settings.pixels) as sample:
+        facts = write_snapshot(out, sample.watch(images), classes)
+        rows = sample.rows()
     missing = [name for name in classes if not facts.per_class.get(name)]
     summary.values |= {"rows": facts.images, "bytes": facts.bytes, "shards": facts.shards,
                        "classes": len(classes)}
@@ -106,45 +95,5 @@ def _fill(
     ]
     summary.check("every_class_has_images", passed=not missing, blocking=False,
                   description=f"without images: {', '.join(missing) or 'none'}")
-    if sample := sorted((label, shown) for label, shown in tiles.items() if shown):
-        summary.add_picture("sample", contact_sheet(sample))
-
-
-def _sampled(
-    images: Iterable[RawImage], pixels: PixelSpec, tiles: dict[str, list[NDArray[np.uint8]]]
-) -> Iterator[RawImage]:
-    """The images; on their way the first of each class that can be decoded go to ``tiles``."""
-    for image in images:
-        if len(tiles) < SHEET_ROWS:
-            tiles.setdefault(image.label, [])
-        shown = tiles.get(image.label)
-        if shown is not None and len(shown) < SHEET_COLUMNS:
-            # Validation names the fault; the sample only shows what can be shown.
-            with suppress(UndecodableImage):
-                shown.append(_tile(image.content, pixels))
-        yield image
-
-
-def _tile(content: bytes, pixels: PixelSpec) -> NDArray[np.uint8]:
-    """A small picture of an image as training sees it; quicker than its pixels.
-
-    Raises:
-        UndecodableImage: it can not be decoded, or is too large to be looked at here.
-    """
-    mode = "L" if pixels.channels == 1 else "RGB"
-    size = (min(pixels.width, TILE_SIDE), min(pixels.height, TILE_SIDE))
-    found = sniff_format(content)
-    if found is None:
-        raise UndecodableImage("no image")
-    try:
-        with Image.open(io.BytesIO(content), formats=[found.upper()]) as image:
-            fits = image.width * image.height <= MAX_PIXELS
-            image.draft(mode, size)
-            shown = ImageOps.exif_transpose(image).convert(mode).resize(
-                size, reducing_gap=2.0) if fits else None
-    except Exception as error:
-        # Damaged EXIF raises whatever its parser does; validation will name the fault.
-        raise UndecodableImage(f"{type(error).__name__}: {error}") from error
-    if shown is None:
-        raise UndecodableImage(f"more than {MAX_PIXELS} pixels")
-    return np.asarray(shown, np.uint8).reshape(*size[::-1], pixels.channels)
+    if rows:
+        summary.add_picture("sample", contact_sheet(rows))

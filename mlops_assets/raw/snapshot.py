@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -40,14 +41,13 @@ class _Group:
 
     def __init__(self) -> None:
         self.columns: dict[str, list[str]] = {
-            name: [] for name in SNAPSHOT_SCHEMA.names if name != "content"}
+            name: [] for name in SNAPSHOT_SCHEMA.names if name not in ("image_id", "content")}
         self.contents: list[bytes] = []
         self.bytes = 0
 
     def add(self, image: RawImage) -> None:
-        for name, value in (("image_id", sha256_bytes(image.content)), ("source", image.source),
-                            ("label", image.label), ("origin_split", image.origin_split)):
-            self.columns[name].append(value)
+        for name, column in self.columns.items():
+            column.append(getattr(image, name))
         self.contents.append(image.content)
         self.bytes += len(image.content)
 
@@ -56,21 +56,40 @@ class _Group:
         # A builder would copy the bytes again each time that it grows.
         joined = pa.Array.from_buffers(pa.binary(), len(self.contents), [
             None, pa.py_buffer(ends), pa.py_buffer(b"".join(self.contents))])
-        return pa.table({name: joined if name == "content" else self.columns[name]
-                         for name in SNAPSHOT_SCHEMA.names}, schema=SNAPSHOT_SCHEMA)
+        return pa.table({"image_id": [*map(sha256_bytes, self.contents)], **self.columns,
+                         "content": joined}, schema=SNAPSHOT_SCHEMA)
 
 
 class _Shards:
-    """Writes row groups, and begins a new file when the current one is full."""
+    """Hashes and writes row groups, and begins a new file when the current one is full.
+
+    One group is written by a thread of its own, while the next is collected.
+    """
 
     def __init__(self, folder: Path, shard_bytes: int) -> None:
         self.folder, self.shard_bytes = folder, shard_bytes
         self.count, self.room = 0, 0
         self.writer: pq.ParquetWriter | None = None
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="write")
+        self.writing: Future[None] | None = None
 
     def write(self, group: _Group) -> None:
+        self.wait()
+        self.writing = self.thread.submit(self._write, group)
+
+    def wait(self) -> None:
+        """Until what was given is written, or has failed."""
+        if self.writing is not None:
+            writing, self.writing = self.writing, None
+            writing.result()
+
+    def close(self) -> None:
+        self.thread.shutdown()
+        self._end_file()
+
+    def _write(self, group: _Group) -> None:
         if self.writer is None or self.room < group.bytes:
-            self.close()
+            self._end_file()
             path = self.folder / f"images-{self.count:05d}.parquet"
             self.writer = pq.ParquetWriter(path, SNAPSHOT_SCHEMA, compression="none",
                                            use_dictionary=["label", "origin_split"])
@@ -78,7 +97,7 @@ class _Shards:
         self.writer.write_table(group.table())
         self.room -= group.bytes
 
-    def close(self) -> None:
+    def _end_file(self) -> None:
         if self.writer is not None:
             self.writer.close()
             self.writer = None
@@ -107,6 +126,7 @@ def write_snapshot(
                 group = _Group()
         if group.contents:
             shards.write(group)
+        shards.wait()
     finally:
         shards.close()
     if not count:

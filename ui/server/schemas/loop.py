@@ -75,13 +75,14 @@ class Traffic(Body):
 
 
 class Need(Body):
-    """Something that waits for a person, or has just cleared."""
+    """Something that waits for a person, or has just cleared; ``runbook`` says what to do."""
 
     id: str
     level: Literal["bad", "warn", "ask", "ok"]
     title: str
     detail: str
     link: Part | None = None
+    runbook: Part | None = None
     since: AwareDatetime | None = None
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from datetime import datetime
+from typing import Final
 
 from ui.server import schemas
+from ui.server.runbooks import runbook_address
 from ui.server.views.drift import report_of_champion
 from ui.server.views.predictions import queue
 from ui.server.views.rollout import newer
@@ -15,6 +18,7 @@ ORDER = {"bad": 0, "warn": 1, "ask": 2, "ok": 3}
 # Alerts on what the console sees itself, and says with more of the cause.
 SEEN_HERE = frozenset({"RunFailed", "CheckFailed", "ConsoleSourceDown", "MlflowDown"})
 OF_DRIFT = frozenset({"DriftDetected", "PerformanceDrop"})
+OPENS: Final = re.compile("https?://|/")
 
 
 def needs(world: World, serving: schemas.Rollout) -> list[schemas.Need]:
@@ -45,7 +49,14 @@ def _alerts(world: World, said: Collection[str]) -> Iterator[schemas.Need]:
             level="bad" if labels.get("severity") == "critical" else "warn",
             title=notes.get("summary", name), detail=notes.get("description", ""),
             since=datetime.fromisoformat(raw["startsAt"]) if raw.get("startsAt") else None,
-            link=schemas.Part(text="All alerts", href="/alerts"))
+            link=schemas.Part(text="All alerts", href="/alerts"),
+            runbook=_runbook(notes.get("runbook_url", "")))
+
+
+def _runbook(url: str) -> schemas.Part | None:
+    """A link to it, where it has an address."""
+    address = runbook_address(url)
+    return schemas.Part(text="Runbook", href=address) if OPENS.match(address) else None
 
 
 def _drift(world: World) -> Iterator[schemas.Need]:

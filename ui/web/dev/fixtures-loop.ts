@@ -141,6 +141,7 @@ export function loop(range: Range): Loop {
         title: "Brightness over its limit",
         detail: "PSI 0.31 against 0.20, line 2 camera, since 06:40. 3,812 images.",
         link: { text: "Look at the samples", href: "/drift" },
+        runbook: { text: "Runbook", href: "/runbooks/drift-detected" },
         since: hoursAgo(2),
       },
       {
@@ -149,6 +150,7 @@ export function loop(range: Range): Loop {
         title: "88 images left to label",
         detail: "v19 trains better with 400; 312 are done. About 25 min of work.",
         link: { text: "Open the queue", href: "/labels" },
+        runbook: null,
         since: null,
       },
       {
@@ -157,6 +159,7 @@ export function loop(range: Range): Loop {
         title: "GPU node is back",
         detail: "Cleared by itself at 07:55 after 14 min.",
         link: null,
+        runbook: null,
         since: hoursAgo(1),
       },
     ],

@@ -24,11 +24,13 @@ export function Needs({ needs }: { needs: readonly Need[] }) {
                 </>
               ) : null}
             </span>
-            {need.link ? (
-              <A className="l" href={need.link.href}>
-                {need.link.text}
-              </A>
-            ) : null}
+            {[need.runbook, need.link].map((part) =>
+              part ? (
+                <A key={part.href} className="l" href={part.href}>
+                  {part.text}
+                </A>
+              ) : null,
+            )}
           </div>
         </li>
       ))}
