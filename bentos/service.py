@@ -30,6 +30,8 @@ from mlops_assets.contracts.prediction import Answer
 SETTINGS: Final = ServiceSettings()
 NATIVE_ROUTE: Final = "/predict"
 PARENT_SECONDS: Final = 1.0
+# It may be gone before the model is loaded, and whoever takes its place is not it.
+PARENT: Final = SETTINGS.parent or os.getppid()
 gate: Final = Gate.from_environment()
 app: Final = App(gate, RequestLog(SETTINGS.log_requests))
 # With traces on, own routes go through BentoML's middleware, which makes the spans.
@@ -102,7 +104,7 @@ class Classifier:
         gc.collect()
         gc.freeze()
         if bentoml.server_context.worker_index is not None:
-            _stop_without(os.getppid())
+            _stop_without(PARENT)
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def close(self) -> None:

@@ -42,7 +42,11 @@ class ServiceSettings(BaseSettings):
     follow_seconds: float = Field(0.5, gt=0, description="between looks at that file")
     slot: Literal["champion", "challenger"] | None = Field(
         None, description="the only slot that answers here, where the edge routes; None: by weight")
+    parent: int = Field(0, ge=0, description=(
+        "process id of the server, without which its workers end; 0: whoever started them"))
     shadow_share: float = Field(1.0, ge=0, le=1, description="of requests that a shadow sees")
+    anew_share: float = Field(0.1, ge=0, le=1, description=(
+        "of known images, computed once more while a newer model is judged"))
     cache_entries: int = Field(4096, ge=0, description="answers kept in process; 0: none")
     redis_url: SecretStr | None = Field(None, description="also keep answers and limits there")
     cache_seconds: int = Field(3600, gt=0, description="how long Redis keeps an answer")

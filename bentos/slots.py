@@ -13,7 +13,7 @@ from bentos.model import Route, ServedModel
 from bentos.routing import goes_to_challenger
 from mlops_assets.contracts.errors import PlatformError
 from mlops_assets.contracts.prediction import Slot
-from mlops_assets.contracts.rollout import RolloutState, SlotAssignment, read_state
+from mlops_assets.contracts.rollout import LADDER, RolloutState, SlotAssignment, read_state
 
 logger = logging.getLogger("bentos.slots")
 Load = Callable[[SlotAssignment], ServedModel]
@@ -40,6 +40,11 @@ class SlotTable:
         ):
             return self.route("challenger")
         return self.route("champion")
+
+    @property
+    def judging(self) -> bool:
+        """Whether a newer model is compared with the champion."""
+        return self.step in LADDER
 
     def route(self, slot: Slot) -> Route:
         """What a request is told of the slot that takes it."""

@@ -72,7 +72,8 @@ def main() -> None:
                 os.environ["MLOPS_SERVICE_SLOT"] = options.slot
     except PlatformError as error:
         sys.exit(f"mlops: {error}")
-    os.environ["MLOPS_SERVICE_FOLLOW"] = str(layout.serving)
+    os.environ |= {"MLOPS_SERVICE_FOLLOW": str(layout.serving),
+                   "MLOPS_SERVICE_PARENT": str(os.getpid())}
     bentoml = Path(sys.executable).parent / "bentoml"
     # An argument list, no shell.
     os.execv(bentoml, [  # noqa: S606  # nosec B606

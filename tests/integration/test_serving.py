@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import base64
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +23,7 @@ from mlops_assets.contracts.prediction import Answer, PredictionRecord
 from mlops_assets.releases.bento import BuiltBento, build_bento
 from resources.journal import find, hours, read_hour
 from tests.model_dir import CLASSES, encode, random_image, write_model_dir
-from tests.running import Running, serving
+from tests.running import Running, free_port, members, serving
 
 ROOT = Path(__file__).parents[2]
 SPEC = PixelSpec(height=28, width=28, channels=1)
@@ -162,6 +165,32 @@ def test_a_worker_does_not_outlive_its_server(folder: Path, bento: BuiltBento) -
         psutil.Process(running.server).kill()
         assert find(running.journal, answer) is not None
         assert psutil.wait_procs([worker], timeout=20)[1] == []
+
+
+def test_a_worker_that_still_loads_does_not_outlive_its_server(
+    folder: Path, bento: BuiltBento
+) -> None:
+    home, port = folder / "loading" / ".platform", free_port()
+    (folder / "loading").mkdir()
+    variables = os.environ | {"BENTOML_HOME": str(folder / ".home"), "PLATFORM_HOME": str(home),
+                              "MLOPS_SERVICE_AUTH": "off"}
+    # As `deploy.serve` does: the server keeps the process id that it is told.
+    server = subprocess.Popen(
+        ["/bin/sh", "-c", 'MLOPS_SERVICE_PARENT=$$ exec "$0" -m bentoml serve "$@"', sys.executable,
+         bento.tag, "--host", "127.0.0.1", "--port", str(port)],
+        env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        limit = time.monotonic() + 60
+        while not (workers := [each for each in members(home) if each.pid != server.pid]):
+            assert time.monotonic() < limit and server.poll() is None
+            time.sleep(0.02)
+    finally:
+        server.kill()
+        server.wait()
+    stay = psutil.wait_procs(workers, timeout=60)[1]
+    for each in stay:
+        each.kill()
+    assert stay == []
 
 
 def test_an_altered_model_does_not_start(folder: Path, bento: BuiltBento) -> None:

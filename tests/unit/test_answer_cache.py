@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,3 +106,22 @@ def test_a_hit_is_an_answer_of_its_own(tmp_path: Path, entries: int) -> None:
 
     serve(Runtime(tmp_path / "model", threads=1), tmp_path / "journal", use,
           cache_entries=entries)
+
+
+@pytest.mark.parametrize(("step", "share", "cached"), [
+    ("shadow", 1.0, False), ("canary-50", 1.0, False), ("canary-50", 0.0, True),
+    ("idle", 1.0, True), ("held", 1.0, True)])
+def test_known_images_are_computed_anew_while_models_are_compared(
+    tmp_path: Path, step: str, share: float, *, cached: bool
+) -> None:
+    write_model_dir(tmp_path / "model", pixels=SPEC)
+
+    async def use(client: httpx.AsyncClient, predictor: Predictor) -> None:
+        predictor.slots.table = replace(predictor.slots.table, step=step)
+        for _ in range(3):
+            await client.post("/v1/predict", content=PNG, headers={"content-type": "image/png"})
+        records = sorted(journaled(tmp_path / "journal"), key=lambda each: each.at)
+        assert [record.cached for record in records] == [False, cached, cached]
+
+    serve(Runtime(tmp_path / "model", threads=1), tmp_path / "journal", use,
+          cache_entries=100, anew_share=share)
