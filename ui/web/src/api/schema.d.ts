@@ -1251,7 +1251,7 @@ export interface components {
         };
         /**
          * Need
-         * @description Something that waits for a person, or has just cleared.
+         * @description Something that waits for a person, or has just cleared; ``runbook`` says what to do.
          */
         Need: {
             /** Detail */
@@ -1264,6 +1264,7 @@ export interface components {
              */
             level: "bad" | "warn" | "ask" | "ok";
             link?: components["schemas"]["Part"] | null;
+            runbook?: components["schemas"]["Part"] | null;
             /** Since */
             since?: string | null;
             /** Title */
