@@ -47,13 +47,11 @@ def pages(address: str) -> dict[str, str]:
 
 
 def try_a_sample(page: Page) -> None:
-    """Ask about the first image that the page offers, where there is one."""
+    """Ask about the first image that the page offers."""
     page.locator("[aria-busy=true]").first.wait_for(state="hidden")
-    sample = page.locator(".samples-box button").first
-    if sample.count():
-        sample.click()
-        page.get_by_role("link", name="answer", exact=True).wait_for()
-        page.get_by_text("Computing the heat map").wait_for(state="hidden")
+    page.locator(".samples-box button").first.click()
+    page.get_by_role("link", name="answer", exact=True).wait_for()
+    page.get_by_text("Computing the heat map").wait_for(state="hidden")
 
 
 def main() -> None:

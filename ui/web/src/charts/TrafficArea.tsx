@@ -9,9 +9,12 @@ import { directLabels, markLabels, niceTop, stackedTops, timeTicks } from "./sca
 
 const HEIGHT = 150;
 const TOP = 8;
-const AXIS = 18;
+const AXIS = 20;
 const LEFT = 30;
+// Room for the names of versions at the right; a model that passed no gate has a long one.
 const RIGHT = 66;
+const RIGHT_LONG = 90;
+const LONG = 9;
 
 /** Requests a second, stacked by version, with what happened as marks. */
 export default function TrafficArea({ traffic }: { traffic: Traffic }) {
@@ -20,6 +23,7 @@ export default function TrafficArea({ traffic }: { traffic: Traffic }) {
   const rows = traffic.points.map((point) => ({ at: Date.parse(point.at), ...point.rates }));
   const tops = stackedTops(traffic.points, labels);
   const most = niceTop(Math.max(0, ...tops.total));
+  const right = labels.some((label) => label.length + 5 > LONG) ? RIGHT_LONG : RIGHT;
   const first = rows[0]?.at ?? 0;
   const last = rows[rows.length - 1]?.at ?? 0;
   const days = last - first > 2 * 86_400_000;
@@ -41,7 +45,7 @@ export default function TrafficArea({ traffic }: { traffic: Traffic }) {
           width={width}
           height={HEIGHT}
           data={rows}
-          margin={{ top: TOP, right: RIGHT, bottom: 0, left: 0 }}
+          margin={{ top: TOP, right, bottom: 0, left: 0 }}
           accessibilityLayer={false}
           role="img"
           title={`Requests per second: ${ends.map((end) => end.text).join(", ")}`}
@@ -91,7 +95,7 @@ export default function TrafficArea({ traffic }: { traffic: Traffic }) {
               strokeDasharray="2 3"
             />
           ))}
-          {markLabels(traffic.marks, first, last, LEFT, width - LEFT - RIGHT).map((mark) => (
+          {markLabels(traffic.marks, first, last, LEFT, width - LEFT - right).map((mark) => (
             <text
               key={mark.at + mark.label}
               x={mark.x}
@@ -114,7 +118,7 @@ export default function TrafficArea({ traffic }: { traffic: Traffic }) {
           {ends.map((end) => (
             <text
               key={end.text}
-              x={width - RIGHT + 8}
+              x={width - right + 8}
               y={end.y}
               fontSize="12"
               fontWeight="600"
