@@ -26,10 +26,11 @@ class PredictionRow(Body):
 
 
 class Predictions(Body):
-    """Newest first. ``total`` counts those that match and are held in memory."""
+    """Newest first. ``total`` counts those that match, of the latest ``held`` in memory."""
 
     rows: list[PredictionRow]
     total: int
+    held: int
     older: str | None = Field(description="`before` of the next page")
 
 

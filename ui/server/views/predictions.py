@@ -50,7 +50,7 @@ def predictions(
     page = found[max(0, end - limit):end][::-1]
     return schemas.Predictions(
         rows=[schemas.PredictionRow(**_row(world, row)) for row in page], total=len(found),
-        older=page[-1].id if end > limit else None)
+        held=len(rows), older=page[-1].id if end > limit else None)
 
 
 def prediction(world: World, prediction_id: str) -> schemas.PredictionDetail | None:

@@ -43,6 +43,7 @@ function predictions(params: URLSearchParams): Answer {
   return json({
     rows,
     total: all.length,
+    held: all.length,
     older: last && from + limit < all.length ? last.id : null,
   });
 }

@@ -1432,9 +1432,11 @@ export interface components {
         };
         /**
          * Predictions
-         * @description Newest first. ``total`` counts those that match and are held in memory.
+         * @description Newest first. ``total`` counts those that match, of the latest ``held`` in memory.
          */
         Predictions: {
+            /** Held */
+            held: number;
             /**
              * Older
              * @description `before` of the next page

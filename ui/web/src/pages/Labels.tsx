@@ -125,8 +125,8 @@ function Progress({ done, wanted, open }: { done: number; wanted: number; open: 
         <i style={{ width: `${Math.min(100, (done / Math.max(1, wanted)) * 100)}%` }} />
       </div>
       <span>
-        <b>{count(done)}</b> of {count(wanted)} labels for the model that serves, {count(open)}{" "}
-        images wait
+        <b>{count(done)}</b> labels for the model that serves; a retraining needs {count(wanted)}.{" "}
+        {open === 1 ? "1 image waits" : `${count(open)} images wait`}.
       </span>
     </div>
   );

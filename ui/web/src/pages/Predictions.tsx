@@ -21,6 +21,7 @@ export default function Predictions() {
   const found = useInfiniteQuery(predictionsQuery(filters));
   const rows = useMemo(() => found.data?.pages.flatMap((page) => page.rows) ?? [], [found.data]);
   const total = found.data?.pages[0]?.total ?? 0;
+  const held = found.data?.pages[0]?.held ?? 0;
   const [index, setIndex] = useState(-1);
 
   const move = (next: PeekState) => {
@@ -53,7 +54,7 @@ export default function Predictions() {
         sub={
           <>
             {found.data
-              ? `${total === 1 ? "1 answer matches" : `${count(total)} answers match`}, ${count(rows.length)} read. `
+              ? `${total === held ? "The" : `${count(total)} of the`} latest ${count(held)} answers, ${count(rows.length)} read. `
               : "Reading answers. "}
             <span className="keys-hint">
               <kbd>J</kbd> <kbd>K</kbd> walk, <kbd>Enter</kbd> opens, <kbd>Esc</kbd> closes.
