@@ -66,20 +66,19 @@ def latest_of(
     ``historical``; other columns are read once, of the files that hold a latest row.
     """
     wanted = pl.scan_parquet([*new]).select(ENTITY).unique()
-    stamps = pl.concat(
-        pl.scan_parquet(path, row_index_name="row").select(
-            ENTITY, TIME, "row", file=pl.lit(number, pl.UInt32))
-        for number, path in enumerate(every))
+    stamps = pl.scan_parquet([*every], row_index_name="row").select(ENTITY, TIME, "row")
     latest = (stamps.join(wanted, on=ENTITY, how="semi").collect()
-              .sort(TIME, "file", "row").unique(ENTITY, keep="last")
-              .select("file", "row").sort("file", "row"))
-    for (number,), places in latest.group_by("file", maintain_order=True):
-        at, start = places["row"].to_numpy(), 0
-        for batch in pq.ParquetFile(every[int(str(number))]).iter_batches(rows):
-            first, last = np.searchsorted(at, (start, start + batch.num_rows))
-            if first < last:
-                yield pa.table(batch.take(pa.array(at[first:last] - start)))
-            start += batch.num_rows
+              .sort(TIME, "row").unique(ENTITY, keep="last")["row"].sort().to_numpy())
+    start = 0
+    for path in every:
+        end = start + pq.read_metadata(path).num_rows
+        if np.searchsorted(latest, start) < np.searchsorted(latest, end):
+            for batch in pq.ParquetFile(path).iter_batches(rows):
+                first, last = np.searchsorted(latest, (start, start + batch.num_rows))
+                if first < last:
+                    yield pa.table(batch.take(pa.array(latest[first:last] - start)))
+                start += batch.num_rows
+        start = end
 
 
 def made_at(store: ArtifactStore, ref: InputRef) -> datetime:

@@ -60,7 +60,7 @@ class PredictionRecord(BaseModel):
     ``embedding`` is the model's penultimate layer: float32, in JSON as base64 of its
     little-endian bytes. ``pixel_mean`` to ``sharpness`` are ``contracts.image_statistics`` of the
     decoded pixels. ``weight``, ``step`` and ``revision`` are those of the state of serving that
-    routed the request; ``caller`` is who asked. ``cached``: these bytes had been computed before.
+    routed the request; ``caller`` is who asked. ``cached``: it came from the answer cache.
     ``novelty`` is the squared distance of the embedding from the reference, divided by the 99.9 %
     quantile of held-out images: above 1 the image is unlike what the model was tested on.
     A record with ``shadow_of`` answered nobody: it is what the shadow model would have said.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final, Self
@@ -19,6 +20,8 @@ COLUMNS: Final = 10
 ROWS: Final = 100
 # As large as a picture shows them, and small enough to be kept for each of many classes.
 TILE_SIDE: Final = 40
+# Images wait to be decoded; each holds its bytes.
+WAITING: Final = 8
 Tile = NDArray[np.uint8]
 
 
@@ -33,6 +36,7 @@ class Sample:
         self._pool: Final = ThreadPoolExecutor(1, thread_name_prefix="sample")
         self._tiles: Final[dict[str, list[Future[Tile | None]]]] = {}
         self._full: Final[set[str]] = set()
+        self._waiting: Final[deque[Future[Tile | None]]] = deque()
 
     def __enter__(self) -> Self:
         return self
@@ -63,7 +67,10 @@ class Sample:
         if len(tiles) == COLUMNS:
             self._full.add(image.label)
         else:
+            if len(self._waiting) == WAITING:
+                self._waiting.popleft().result()
             tiles.append(self._pool.submit(decode_tile, image.content, self._pixels))
+            self._waiting.append(tiles[-1])
 
 
 def decode_tile(content: bytes, pixels: PixelSpec) -> Tile | None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -167,6 +168,12 @@ def test_a_worker_does_not_outlive_its_server(folder: Path, bento: BuiltBento) -
         assert psutil.wait_procs([worker], timeout=20)[1] == []
 
 
+def is_worker(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return any("worker" in each for each in process.cmdline())
+    return False
+
+
 def test_a_worker_that_still_loads_does_not_outlive_its_server(
     folder: Path, bento: BuiltBento
 ) -> None:
@@ -181,15 +188,17 @@ def test_a_worker_that_still_loads_does_not_outlive_its_server(
         env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         limit = time.monotonic() + 60
-        while not (workers := [each for each in members(home) if each.pid != server.pid]):
+        while not any(map(is_worker, members(home))):
             assert time.monotonic() < limit and server.poll() is None
             time.sleep(0.02)
     finally:
         server.kill()
         server.wait()
-    stay = psutil.wait_procs(workers, timeout=60)[1]
-    for each in stay:
-        each.kill()
+        limit = time.monotonic() + 60
+        while (stay := members(home)) and time.monotonic() < limit:
+            time.sleep(0.1)
+        for each in stay:
+            each.kill()
     assert stay == []
 
 

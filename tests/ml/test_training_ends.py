@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -30,8 +32,9 @@ sys.exit(subprocess.run([sys.executable, "-m", "mlops_assets.models.train_proces
 """
 
 
-def begin(folder: Path) -> tuple[subprocess.Popen[bytes], psutil.Process]:
-    """What started a training, and the training, which has begun."""
+@contextmanager
+def begun(folder: Path) -> Iterator[tuple[subprocess.Popen[str], psutil.Process]]:
+    """What started a training, and the training, which has begun; both end with the block."""
     progress = folder / "progress.jsonl"
     job, out = folder / "job.json", folder / "out"
     out.mkdir()
@@ -39,33 +42,44 @@ def begin(folder: Path) -> tuple[subprocess.Popen[bytes], psutil.Process]:
         "settings": ENDLESS.model_dump(mode="json"), "out": str(out), "start": None,
         "shards": str(write_shards(folder / "shards")), "checkpoints": str(folder / "checkpoints"),
         "progress": str(progress)}))
-    starter = subprocess.Popen([sys.executable, "-c", STARTER, str(job)])
-    end = time.monotonic() + BEGINS_SECONDS
-    while not progress.is_file():
-        assert time.monotonic() < end and starter.poll() is None
-        time.sleep(0.1)
-    (training,) = psutil.Process(starter.pid).children()
-    return starter, training
+    with subprocess.Popen([sys.executable, "-c", STARTER, str(job)], stderr=subprocess.PIPE,
+                          text=True) as starter:
+        children: list[psutil.Process] = []
+        try:
+            end = time.monotonic() + BEGINS_SECONDS
+            while not progress.is_file():
+                assert time.monotonic() < end and starter.poll() is None
+                time.sleep(0.1)
+            children = psutil.Process(starter.pid).children()
+            (training,) = children
+            yield starter, training
+        finally:
+            for each in children:
+                with suppress(psutil.NoSuchProcess):
+                    each.kill()
+            starter.kill()
 
 
 def test_it_ends_with_a_killed_run(tmp_path: Path) -> None:
-    starter, training = begin(tmp_path)
-    starter.kill()
-    starter.wait()
-    training.wait(ENDS_SECONDS)
+    with begun(tmp_path) as (starter, training):
+        starter.kill()
+        starter.wait()
+        training.wait(ENDS_SECONDS)
 
 
 def test_an_interrupt_ends_it_at_once(tmp_path: Path) -> None:
-    starter, training = begin(tmp_path)
-    os.kill(training.pid, signal.SIGINT)
-    assert starter.wait(ENDS_SECONDS) != 0
-    assert not training.is_running()
+    with begun(tmp_path) as (starter, training):
+        os.kill(training.pid, signal.SIGINT)
+        assert starter.wait(ENDS_SECONDS) != 0
+        assert not training.is_running()
+        assert starter.stderr is not None
+        # The exception may be lost; the signal is not.
+        assert "KeyboardInterrupt" not in starter.stderr.read()
 
 
 def test_it_does_not_begin_without_its_run(tmp_path: Path) -> None:
     job = tmp_path / "job.json"
     job.write_text("{}")
     gone = subprocess.run([sys.executable, "-m", "mlops_assets.models.train_process", str(job),
-                           "--parent", "1"], check=False)
-    assert gone.returncode == 1
-    assert list(tmp_path.iterdir()) == [job]
+                           "--parent", "1"], check=False, capture_output=True, text=True)
+    assert (gone.returncode, gone.stderr) == (1, "")
