@@ -35,8 +35,8 @@ class Kind:
 
 KINDS: Final = (
     Kind("28px", 20_480, 4_096, 28, 1, 256, decoded=True),
-    Kind("224px", 3_072, 768, 224, 3, 64, decoded=True),
-    Kind("1000px", 768, 256, 224, 3, 64, decoded=False),
+    Kind("224px", 6_144, 768, 224, 3, 64, decoded=True),
+    Kind("1000px", 1_536, 256, 224, 3, 64, decoded=False),
 )
 
 

@@ -41,8 +41,9 @@ from resources.engine import Engine
 from resources.steps import Workspace
 
 Row = dict[str, Any]
-CHUNK_ROWS: Final = 128
-TABLE_CHUNKS: Final = 32
+# Few enough that cores end together also where images are large.
+CHUNK_ROWS: Final = 32
+TABLE_CHUNKS: Final = 128
 GROUP_ROWS: Final = 1 << 17
 FACTS: Final = ("format", "mode", "width", "height", "mean", "std", "thumbnail")
 SHOWN: Final = 8
