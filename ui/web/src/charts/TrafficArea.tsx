@@ -10,11 +10,11 @@ import { directLabels, markLabels, niceTop, stackedTops, timeTicks } from "./sca
 const HEIGHT = 150;
 const TOP = 8;
 const AXIS = 20;
-const LEFT = 30;
+const LEFT = 38;
 // Room for the names of versions at the right; a model that passed no gate has a long one.
 const RIGHT = 66;
 const RIGHT_LONG = 90;
-const LONG = 9;
+const SHORT = 4;
 
 /** Requests a second, stacked by version, with what happened as marks. */
 export default function TrafficArea({ traffic }: { traffic: Traffic }) {
@@ -23,7 +23,7 @@ export default function TrafficArea({ traffic }: { traffic: Traffic }) {
   const rows = traffic.points.map((point) => ({ at: Date.parse(point.at), ...point.rates }));
   const tops = stackedTops(traffic.points, labels);
   const most = niceTop(Math.max(0, ...tops.total));
-  const right = labels.some((label) => label.length + 5 > LONG) ? RIGHT_LONG : RIGHT;
+  const right = labels.some((label) => label.length > SHORT) ? RIGHT_LONG : RIGHT;
   const first = rows[0]?.at ?? 0;
   const last = rows[rows.length - 1]?.at ?? 0;
   const days = last - first > 2 * 86_400_000;
@@ -66,6 +66,7 @@ export default function TrafficArea({ traffic }: { traffic: Traffic }) {
             width={LEFT}
             domain={[0, most]}
             ticks={[0, most / 2, most]}
+            tickFormatter={(value: number) => String(Number(value.toPrecision(3)))}
             axisLine={false}
             tickLine={false}
             tick={{ fontSize: 12, fill: "var(--ink3)" }}

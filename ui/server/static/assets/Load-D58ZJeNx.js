@@ -1,1 +1,0 @@
-import{C as e,S as t}from"./index-1xTKlklY.js";import{t as n}from"./jsx-runtime-Wy9s6hX0.js";var r=n();function i({query:n,what:i,height:a,children:o}){return n.data===void 0?n.isError?(0,r.jsx)(t,{error:n.error,what:i,retry:()=>void n.refetch()}):(0,r.jsx)(e,{height:a,label:`Loading ${i.toLowerCase()}`}):o(n.data)}export{i as t};

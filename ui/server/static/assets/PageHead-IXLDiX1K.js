@@ -1,0 +1,1 @@
+import{t as e}from"./useTitle-BjkHR5Ti.js";import{t}from"./jsx-runtime-Wy9s6hX0.js";var n=t();function r({title:t,sub:r,children:i}){return e(t),(0,n.jsxs)(`header`,{className:`page-head`,children:[(0,n.jsxs)(`div`,{children:[(0,n.jsx)(`h1`,{children:t}),r?(0,n.jsx)(`p`,{className:`sub`,children:r}):null]}),i]})}export{r as t};

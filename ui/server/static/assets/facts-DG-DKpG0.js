@@ -1,0 +1,1 @@
+import{c as e}from"./index-8BDjHy_j.js";var t=/^\d{4}-\d\d-\d\dT\d\d:\d\d/;function n(n){return t.test(n)&&!Number.isNaN(Date.parse(n))?e(n):n.split(` `).map(e=>/^[0-9a-f:]{24,}$/i.test(e)?`${e.slice(0,12)}…`:e).join(` `)}export{n as t};

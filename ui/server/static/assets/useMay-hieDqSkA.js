@@ -1,0 +1,1 @@
+import{I as e,Q as t}from"./index-8BDjHy_j.js";var n={viewer:0,operator:1,admin:2};function r(r=`operator`){let{data:i}=t(e);if(!(!i||n[i.role]>=n[r]))return`You are signed in as ${i.role}. It takes an ${r} to change this.`}export{r as t};

@@ -1,0 +1,1 @@
+import{I as e,Q as t}from"./index-8BDjHy_j.js";import{a as n,n as r}from"./jsx-runtime-Wy9s6hX0.js";var i=n(r(),1);function a(n){let{data:r}=t(e),a=r?.project??`mlops-assets`;(0,i.useEffect)(()=>{document.title=`${n}, ${a}`},[n,a])}export{a as t};
